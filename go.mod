@@ -1,0 +1,3 @@
+module github.com/asyncapi-impl/asyncapi-impl
+
+go 1.26.0
