@@ -33,6 +33,8 @@ type refMessage struct {
 	Headers     []refHeader `json:",omitempty"`
 	ContentType string      `json:",omitempty"`
 	ReplyTo     string      `json:",omitempty"`
+
+	answer func(verdict string) // with answered
 }
 
 type refHeader struct {
@@ -52,6 +54,7 @@ type refBroker struct {
 	conns     map[*refConn]bool
 	addresses map[string]map[string]*refQueue
 	password  string // demanded of user "ref"; "" demands none
+	answered  bool   // a publisher waits for the verdict on its message
 	wait      sync.WaitGroup
 }
 
@@ -162,10 +165,10 @@ func (c *refConn) serve() {
 		}
 	}
 	b.mu.Lock()
+	delete(b.conns, c)
 	for sub := range c.subs {
 		b.leave(c, sub)
 	}
-	delete(b.conns, c)
 	close(c.out)
 	b.mu.Unlock()
 	<-done
@@ -199,9 +202,27 @@ func (b *refBroker) handle(c *refConn, f frame) bool {
 			refuse("too large")
 			return true
 		}
+		if b.answered {
+			f.Message.answer = func(verdict string) {
+				switch {
+				case !b.conns[c]:
+				case verdict == "ack":
+					c.out <- frame{Op: "ok", Seq: f.Seq}
+				default:
+					refuse("refused")
+				}
+			}
+			if len(b.queues(f.Address)) == 0 {
+				refuse("refused")
+				return true
+			}
+		}
 		for _, q := range b.queues(f.Address) {
 			q.pending = append(q.pending, f.Message)
 			q.deliver()
+		}
+		if b.answered {
+			return true
 		}
 	case "sub":
 		if f.Strict && b.addresses[f.Address] == nil {
@@ -229,9 +250,12 @@ func (b *refBroker) handle(c *refConn, f frame) bool {
 				delete(b.addresses[f.Address], f.Group)
 			}
 		}
-	case "ack", "nack", "reject":
+	case "ack", "nack", "reject", "ack all before":
 		if m := c.subs[f.Sub]; m != nil {
-			m.settle(f.Tag, f.Op != "nack")
+			for i := 0; f.Op == "ack all before" && i < f.Tag; i++ {
+				m.settle(i, "ack")
+			}
+			m.settle(f.Tag, f.Op)
 			m.queue.deliver()
 		}
 		if f.Seq == 0 {
@@ -259,14 +283,23 @@ func (b *refBroker) leave(c *refConn, sub int) {
 	}
 	m.queue.pending = append(back, m.queue.pending...)
 	m.queue.members = slices.DeleteFunc(m.queue.members, func(o *refMember) bool { return o == m })
+	if b.answered {
+		for _, message := range m.queue.pending {
+			message.answer("nack")
+		}
+		m.queue.pending = nil
+	}
 	m.queue.deliver()
 }
 
-func (m *refMember) settle(tag int, gone bool) {
+func (m *refMember) settle(tag int, verdict string) {
 	for i, t := range m.taken {
 		if t.tag == tag {
 			m.taken = slices.Delete(m.taken, i, i+1)
-			if !gone {
+			switch {
+			case t.message.answer != nil:
+				t.message.answer(verdict)
+			case verdict == "nack":
 				m.queue.pending = append([]*refMessage{t.message}, m.queue.pending...)
 			}
 			return
@@ -327,12 +360,15 @@ func (b *refBroker) setPassword(password string) {
 }
 
 // refDial connects and greets within the timeout.
-func refDial(s Settings, host string, secure bool) (net.Conn, *bufio.Reader, string, error) {
+func refDial(s Settings, host string, secure bool, bug string) (net.Conn, *bufio.Reader, string, error) {
 	dialer := &net.Dialer{Timeout: s.Timeout}
 	var c net.Conn
 	var err error
 	if secure {
 		c, err = tls.DialWithDialer(dialer, "tcp", host, s.TLS)
+		if err != nil && bug == "falls back to plain text" {
+			c, err = dialer.Dial("tcp", host)
+		}
 	} else {
 		c, err = dialer.Dial("tcp", host)
 	}
@@ -353,6 +389,9 @@ func refDial(s Settings, host string, secure bool) (net.Conn, *bufio.Reader, str
 		return nil, nil, "", err
 	}
 	c.SetDeadline(time.Time{})
+	if bug == "does not look at the answer to its greeting" {
+		return c, lines, "", nil
+	}
 	if answer.Op == "error" {
 		c.Close()
 		return nil, nil, answer.Code, nil

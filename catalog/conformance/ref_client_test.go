@@ -53,6 +53,9 @@ type refClient struct {
 	fatal   error
 	seq     int
 	subs    map[int]*refSubscriber
+
+	handling sync.Mutex    // held by a handler, with a defect
+	shared   *refPublisher // given to all, with a defect
 }
 
 // refSession is one connection of a client.
@@ -71,6 +74,18 @@ func (s *refSession) end() {
 		close(s.lost)
 		s.conn.Close()
 	})
+}
+
+// refChunks ends every read with a line end, as if it were a whole frame.
+type refChunks struct{ net.Conn }
+
+func (c refChunks) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p[:len(p)-1])
+	if n > 0 && p[n-1] != '\n' {
+		p[n] = '\n'
+		n++
+	}
+	return n, err
 }
 
 func newRefClient(s Settings, bug string) (*refClient, error) {
@@ -109,13 +124,22 @@ func (c *refClient) dial() (*refSession, error) {
 	switch c.bug {
 	case "waits for a silent server":
 		s.Timeout = time.Hour
+	case "ignores the password":
+		s.Password = ""
+	case "ignores the TLS configuration":
+		s.TLS = nil
+	case "drops the client certificate":
+		if s.TLS != nil {
+			s.TLS = s.TLS.Clone()
+			s.TLS.Certificates = nil
+		}
 	case "ignores the certificate":
 		if s.TLS != nil {
 			s.TLS = s.TLS.Clone()
 			s.TLS.InsecureSkipVerify = true
 		}
 	}
-	conn, lines, code, err := refDial(s, c.host, c.secure)
+	conn, lines, code, err := refDial(s, c.host, c.secure, c.bug)
 	if err != nil {
 		return nil, err
 	}
@@ -124,6 +148,9 @@ func (c *refClient) dial() (*refSession, error) {
 			return nil, errors.New("connection closed")
 		}
 		return nil, refError(code)
+	}
+	if c.bug == "takes a read for a frame" {
+		lines = bufio.NewReader(refChunks{conn})
 	}
 	return &refSession{conn: conn, lines: lines, out: make(chan []byte), lost: make(chan struct{}), pending: map[int]chan frame{}}, nil
 }
@@ -280,7 +307,13 @@ func (c *refClient) exchange(ctx context.Context, session *refSession, f frame) 
 	if f.Op == "pub" && c.bug == "does not wait for the confirmation" {
 		return frame{}, nil
 	}
+	impatience := make(<-chan time.Time)
+	if c.bug == "impatient" {
+		impatience = time.After(c.s.Backoff)
+	}
 	select {
+	case <-impatience:
+		return frame{}, errRefTimeout
 	case got := <-answer:
 		return got, refError(got.Code)
 	case <-session.lost:
@@ -325,8 +358,10 @@ func (c *refClient) request(ctx context.Context, f frame) error {
 		}
 		_, err := c.exchange(ctx, session, f)
 		switch {
-		case err == errRefLost && (c.bug == "loses what a cut interrupts"):
+		case err == errRefLost && c.bug == "loses what a cut interrupts":
 			return nil
+		case err == errRefLost && c.bug == "tells a lost connection when closed" && c.ctx.Err() != nil:
+			return err
 		case err == errRefLost:
 			select {
 			case <-ctx.Done():

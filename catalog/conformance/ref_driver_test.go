@@ -16,6 +16,7 @@ type refOut struct {
 	contentType string
 	key         string
 	replyTo     string
+	bare        bool // the protocol has neither headers nor content type
 	bug         string
 }
 
@@ -30,13 +31,16 @@ func (e *refOut) SetContentType(s string)           { e.contentType = s }
 
 // message turns the envelope into its form on the wire.
 func (e *refOut) message() (*refMessage, error) {
+	if e.bare && e.bug != "drops headers" && (e.headers != nil || e.contentType != "") {
+		return nil, fmt.Errorf("ref: headers: %w", errors.ErrUnsupported)
+	}
 	m := &refMessage{Key: e.key, Payload: bytes.Clone(e.payload), ContentType: e.contentType, ReplyTo: e.replyTo}
 	for key, value := range e.headers {
 		switch v := reflect.ValueOf(value); {
 		case e.bug == "drops headers":
 		case v.Kind() == reflect.Slice && v.Type().Elem().Kind() != reflect.Uint8:
 			for i := 0; i < v.Len(); i++ {
-				h, err := refText(v.Index(i).Interface())
+				h, err := e.text(v.Index(i).Interface())
 				if err != nil {
 					return nil, err
 				}
@@ -46,7 +50,7 @@ func (e *refOut) message() (*refMessage, error) {
 				}
 			}
 		default:
-			h, err := refText(value)
+			h, err := e.text(value)
 			if err != nil && e.bug == "ignores headers of a wrong type" {
 				continue
 			}
@@ -78,8 +82,12 @@ func (e *refOut) message() (*refMessage, error) {
 	return m, nil
 }
 
-func refText(value any) ([]byte, error) {
+func (e *refOut) text(value any) ([]byte, error) {
 	switch v := value.(type) {
+	case int:
+		if e.bug == "panics on numbers" {
+			panic("interface conversion: interface {} is int, not string")
+		}
 	case []byte:
 		return v, nil
 	case string:
@@ -110,7 +118,14 @@ func (e *refIn) Read(p []byte) (int, error) {
 	}
 	return e.rest.Read(p)
 }
-func (e *refIn) Payload() []byte     { return e.m.Payload }
+
+func (e *refIn) Payload() []byte {
+	if e.bug == "private form of messages" {
+		return bytes.TrimPrefix(e.m.Payload, []byte("ref:"))
+	}
+	return e.m.Payload
+}
+
 func (e *refIn) ContentType() string { return e.m.ContentType }
 
 func (e *refIn) Headers() map[string]any {
@@ -145,7 +160,6 @@ type refPublisher struct {
 	strict  bool
 	closed  atomic.Bool
 	inbox   *refSubscriber
-	held    []*refOut
 }
 
 func (p *refProducer) publisher(ctx context.Context, address string, channel Channel) (*refPublisher, error) {
@@ -156,6 +170,12 @@ func (p *refProducer) publisher(ctx context.Context, address string, channel Cha
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if p.c.bug == "one publisher for all" {
+		if p.c.shared == nil {
+			p.c.shared = &refPublisher{c: p.c, address: address}
+		}
+		return p.c.shared, nil
 	}
 	return &refPublisher{c: p.c, address: address, strict: channel.NoDeclare}, nil
 }
@@ -184,10 +204,6 @@ func (p *refPublisher) Send(ctx context.Context, envelopes ...*refOut) error {
 		if ctx.Err() != nil {
 			p.send(context.Background(), envelopes[0])
 		}
-	case "races":
-		if n := len(p.held); n > 0 && len(envelopes) == 1 {
-			time.Sleep(time.Microsecond)
-		}
 	}
 	for i, envelope := range envelopes {
 		errs[i] = p.send(ctx, envelope)
@@ -204,7 +220,10 @@ func (p *refPublisher) Send(ctx context.Context, envelopes ...*refOut) error {
 	return nil
 }
 
-var refSent atomic.Int64
+var (
+	refSent atomic.Int64
+	refLock = make(chan bool, 1)
+)
 
 func (p *refPublisher) send(ctx context.Context, envelope *refOut) error {
 	if p.closed.Load() && p.c.bug != "sends after Close" {
@@ -218,7 +237,10 @@ func (p *refPublisher) send(ctx context.Context, envelope *refOut) error {
 	if err != nil {
 		return err
 	}
-	if len(m.Payload) > refMaxPayload && p.c.bug != "closes on too large" {
+	if len(m.Payload) > refMaxPayload && p.c.bug == "wrong error for a large payload" {
+		return errRefRefused
+	}
+	if len(m.Payload) > refMaxPayload {
 		return errRefTooLarge
 	}
 	address := p.address
@@ -246,20 +268,36 @@ func (p *refPublisher) send(ctx context.Context, envelope *refOut) error {
 		defer other.close()
 		return other.request(ctx, frame{Op: "pub", Address: address, Message: m, Strict: p.strict})
 	case "retains payloads":
-		// Sends what the last envelope holds by now.
-		p.c.mu.Lock()
-		last := p.held
-		p.held = []*refOut{{payload: envelope.payload}}
-		p.c.mu.Unlock()
-		if len(last) > 0 {
-			m.Payload = last[0].payload
+		go func() {
+			time.Sleep(5 * time.Millisecond)
+			m.Payload = bytes.Clone(envelope.payload)
+			p.c.request(ctx, frame{Op: "pub", Address: address, Message: m, Strict: p.strict})
+		}()
+		return nil
+	case "drops empty payloads":
+		if len(m.Payload) == 0 {
+			return nil
 		}
+	case "Send and handler share a lock":
+		select {
+		case refLock <- true:
+			defer func() { <-refLock }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	case "ignores keys":
+		m.Key = ""
+	case "private form of messages":
+		m.Payload = append([]byte("ref:"), m.Payload...)
 	}
 	return p.c.request(ctx, frame{Op: "pub", Address: address, Message: m, Strict: p.strict})
 }
 
 func (p *refPublisher) Close() error {
 	if p.closed.Swap(true) && p.c.bug == "second Close is an error" {
+		return errRefClosed
+	}
+	if p.c.bug == "a child cannot be closed after its parent" && p.c.ctx.Err() != nil {
 		return errRefClosed
 	}
 	if p.inbox != nil {

@@ -17,7 +17,9 @@ type refSubscriber struct {
 	address string
 	group   string
 	credit  int
+	workers int
 	strict  bool
+	buffer  []byte
 	busy    sync.WaitGroup // handlers that run
 
 	session *refSession // the one it is subscribed on; guarded by the client's lock
@@ -36,6 +38,10 @@ type refDelivery struct {
 	frame   frame
 }
 
+// refuseIdle, as Settings.Session, makes a subscriber refuse messages while no
+// Receive runs.
+const refuseIdle = "refuse while idle"
+
 type refRejection struct{ error }
 
 func (r refRejection) Unwrap() error { return r.error }
@@ -51,7 +57,7 @@ func (c *refConsumer) subscriber(ctx context.Context, address string, channel Ch
 	c.c.seq++
 	s := &refSubscriber{
 		c: c.c, id: c.c.seq, address: address, group: channel.Group, credit: max(1, c.c.s.Concurrency),
-		strict: channel.NoDeclare, changed: make(chan struct{}), closing: make(chan struct{}),
+		workers: max(1, c.c.s.Concurrency), strict: channel.NoDeclare, changed: make(chan struct{}), closing: make(chan struct{}),
 	}
 	if s.group == "" {
 		s.group = fmt.Sprintf("~%d-%d", time.Now().UnixNano(), s.id)
@@ -66,9 +72,11 @@ func (c *refConsumer) subscriber(ctx context.Context, address string, channel Ch
 	case "creates what is missing":
 		s.strict = false
 	case "no limit of handlers":
-		s.credit = 1000
+		s.credit, s.workers = 1000, 1000
 	case "one handler at most":
-		s.credit = 1
+		s.credit, s.workers = 1, 1
+	case "loses the backlog on cancel", "loses the backlog on Close", "handles the backlog after cancel":
+		s.credit = 1000
 	}
 	session := c.c.session
 	s.session = session
@@ -112,6 +120,10 @@ func (s *refSubscriber) incoming(session *refSession, f frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.c.bug == "drops without Receive" && !s.receiving {
+		return
+	}
+	if s.c.s.Session == refuseIdle && !s.receiving {
+		s.settleOn(session, f.Tag, "nack")
 		return
 	}
 	if s.c.bug == "acknowledges at once" {
@@ -181,7 +193,7 @@ func (s *refSubscriber) Receive(ctx context.Context, handle func(context.Context
 		once.Do(func() { result = err })
 		stop()
 	}
-	for i := 0; i < s.credit; i++ {
+	for i := 0; i < s.workers; i++ {
 		workers.Add(1)
 		go worker()
 	}
@@ -269,6 +281,21 @@ func (s *refSubscriber) handle(ctx context.Context, d refDelivery, handle func(c
 	defer s.busy.Done()
 	bug := s.c.bug
 	verdict := "nack"
+	switch bug {
+	case "handlers of a consumer take turns":
+		s.c.handling.Lock()
+		defer s.c.handling.Unlock()
+	case "Send and handler share a lock":
+		refLock <- true
+		defer func() { <-refLock }()
+	case "reuses the buffer":
+		s.buffer = append(s.buffer[:0], d.frame.Message.Payload...)
+		d.frame.Message.Payload = s.buffer
+	case "gives slow messages back":
+		session := d.session
+		slow := time.AfterFunc(2*s.c.s.KeepAlive, func() { s.settleOn(session, d.frame.Tag, "nack") })
+		defer slow.Stop()
+	}
 	defer func() {
 		session := d.session
 		if bug == "settles stale messages" {
@@ -294,9 +321,14 @@ func (s *refSubscriber) handle(ctx context.Context, d refDelivery, handle func(c
 	} else {
 		err = handle(ctx, &refIn{m: d.frame.Message, c: s.c, bug: bug})
 	}
+	for bug == "redelivers the same buffer" && err != nil && ctx.Err() == nil {
+		err = handle(ctx, &refIn{m: d.frame.Message, c: s.c, bug: bug})
+	}
 	var rejection refRejection
 	switch {
 	case err == nil && bug == "verdict lost on cancel" && ctx.Err() != nil:
+	case err == nil && bug == "acknowledges all before":
+		verdict = "ack all before"
 	case err == nil:
 		verdict = "ack"
 	case bug == "swallows errors":
@@ -349,6 +381,16 @@ func (s *refSubscriber) Close() error {
 	delete(s.c.subs, s.id)
 	session := s.c.session
 	s.c.mu.Unlock()
+	if s.c.bug == "loses the backlog on Close" {
+		s.mu.Lock()
+		for _, d := range s.queue {
+			select {
+			case d.session.out <- []byte(fmt.Sprintf(`{"Op":"ack","Sub":%d,"Tag":%d}`+"\n", s.id, d.frame.Tag)):
+			case <-d.session.lost:
+			}
+		}
+		s.mu.Unlock()
+	}
 	if session != nil {
 		ctx, cancel := context.WithTimeout(s.c.ctx, s.c.s.Timeout/2)
 		defer cancel()
