@@ -58,11 +58,11 @@ func requestReply(t *trial) {
 }
 
 func requestDeadline(t *trial) {
-	release := make(chan struct{})
+	release := t.gate()
 	l := t.open(setup{Settings: Settings{Concurrency: 2}})
 	l.receive(func(d delivery) error {
 		if number(d.text) == 0 {
-			<-release
+			release.wait()
 			return nil
 		}
 		return t.answer(d)
@@ -70,7 +70,7 @@ func requestDeadline(t *trial) {
 	ctx, cancel := context.WithTimeout(t.ctx, 500*time.Millisecond)
 	defer cancel()
 	_, err := l.ask(ctx, text(0))
-	close(release)
+	release.open()
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.fail("expected context.DeadlineExceeded from Request, got %s", describe(err))
 	}
