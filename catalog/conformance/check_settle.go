@@ -84,14 +84,14 @@ func errorRedelivers(t *trial) {
 }
 
 func errorPaused(t *trial) {
-	l := t.open(setup{Channel: Channel{Group: "busy"}, Settings: Settings{Backoff: 50 * time.Millisecond}})
+	l := t.open(setup{Channel: Channel{Group: "busy"}, Settings: Settings{Backoff: 500 * time.Millisecond}})
 	in := l.receive(func(d delivery) error { return errHandler })
 	l.send(text(0))
 	in.wait(3)
 	before := len(in.texts())
 	time.Sleep(3 * t.quiet)
-	// A loop without any pause makes hundreds.
-	if n := len(in.texts()) - before; n > 30 {
+	// Pauses that begin small and double make a handful of attempts.
+	if n := len(in.texts()) - before; n > 15 {
 		t.fail("expected a few attempts in %v, got %d", 3*t.quiet, n)
 	}
 }

@@ -352,7 +352,7 @@ func (s *refSubscriber) handle(ctx context.Context, d refDelivery, handle func(c
 		verdict = "ack"
 	default:
 		select {
-		case <-time.After(min(s.c.s.Backoff, 20*time.Millisecond)):
+		case <-time.After(s.c.s.Backoff / 5):
 		case <-ctx.Done():
 		case <-s.closing:
 		case <-s.c.ctx.Done():
