@@ -210,10 +210,9 @@ func (s *refSubscriber) Receive(ctx context.Context, handle func(context.Context
 	}
 	if bug == "returns while a handler runs" {
 		<-inner.Done()
-		go workers.Wait()
-	} else {
-		workers.Wait()
+		return inner.Err()
 	}
+	workers.Wait()
 	s.mu.Lock()
 	s.receiving = false
 	if bug == "loses the backlog on cancel" {
