@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/asyncapi-impl/asyncapi-impl/internal/brokers"
 	kafka "github.com/asyncapi-impl/asyncapi-impl/catalog/kafka/segmentio"
 )
 
@@ -81,3 +83,74 @@ func TestScratch(t *testing.T) {
 	}
 	t.Log("lone", time.Since(start)/100)
 }
+
+func TestScratchReal(t *testing.T) {
+	s := brokers.StartKafka(t)
+	c := s.Addr
+	ctx := context.Background()
+	p, err := kafka.NewProducer(c, nil, &kafka.Options{Logger: slog.Default()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	three := 3
+	for i, b := range []*kafka.ChannelBindings{nil, {Partitions: &three}} {
+		start := time.Now()
+		topic := fmt.Sprint("t", i)
+		pub, err := p.Publisher(ctx, topic, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Log("declared", time.Since(start))
+		e := kafka.NewEnvelopeOut()
+		e.Write([]byte("x"))
+		start = time.Now()
+		for range 100 {
+			if err := pub.Send(ctx, e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Log("lone", time.Since(start)/100)
+		co, err := kafka.NewConsumer(c, nil, &kafka.Options{Logger: slog.Default()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer co.Close()
+		sub, err := co.Subscriber(ctx, topic, &kafka.ChannelBindings{Operation: &kafka.OperationBindings{GroupID: "g"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := 0
+		start = time.Now()
+		ctx, cancel := context.WithCancel(ctx)
+		err = sub.Receive(ctx, func(ctx context.Context, e *kafka.EnvelopeIn) error {
+			got++
+			if got == 100 {
+				cancel()
+			}
+			return nil
+		})
+		t.Log(got, err, time.Since(start))
+	}
+	for _, sec := range []kafka.Security{kafka.Plain{s.User, s.Password}, kafka.ScramSHA256{s.User, s.Password}, kafka.ScramSHA512{s.User, s.Password}, kafka.Plain{s.User, "x"}, kafka.ScramSHA512{s.User, "x"}, nil} {
+		start := time.Now()
+		p, err := kafka.NewProducer(s.SASLAddr, nil, &kafka.Options{Security: sec, Timeout: 3 * time.Second})
+		t.Log("sasl", sec, err, time.Since(start))
+		if err == nil {
+			p.Close()
+		}
+		p, err = kafka.NewProducer("kafka-secure://"+s.SecureAddr, nil, &kafka.Options{Security: sec, TLS: s.Certs.TLS()})
+		t.Log("tls", sec, err)
+		if err == nil {
+			p.Close()
+		}
+		p, err = kafka.NewProducer("kafka-secure://"+s.SecureAddr, nil, &kafka.Options{Security: sec})
+		t.Log("tls wrong CA", sec, err)
+		p, err = kafka.NewProducer(s.SecureAddr, nil, &kafka.Options{Security: sec, Timeout: 3 * time.Second})
+		t.Log("no tls to tls", sec, err)
+		p, err = kafka.NewProducer("kafka-secure://"+s.Addr, nil, &kafka.Options{Security: sec, Timeout: 3 * time.Second})
+		t.Log("tls to no tls", sec, err)
+	}
+}
+
+func TestMain(m *testing.M) { os.Exit(brokers.Main(m)) }

@@ -3,7 +3,9 @@ package segmentio
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -49,7 +51,11 @@ func connect(serverURL string, bindings *ServerBindings, o Options) (*network, e
 		if n != nil {
 			n.close()
 		}
-		return nil, fmt.Errorf("kafka: connect to %s: %w", strings.Join(s.seeds, ","), classify(err))
+		hint := ""
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			hint = " (a server that expects TLS, a login, or neither, hangs up like this)"
+		}
+		return nil, fmt.Errorf("kafka: connect to %s: %w%s", strings.Join(s.seeds, ","), classify(err), hint)
 	}
 	return n, nil
 }
