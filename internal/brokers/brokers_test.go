@@ -183,6 +183,13 @@ func TestPauseAndResume(t *testing.T) {
 	}
 }
 
+func realOnly(t *testing.T) {
+	t.Helper()
+	if !brokers.Real() {
+		t.Skip("only with ASYNCAPI_IMPL_BROKERS=real")
+	}
+}
+
 // checkTLS tries all that a TLS listener has to refuse.
 func checkTLS(t *testing.T, s *brokers.Server, hello string) {
 	t.Helper()

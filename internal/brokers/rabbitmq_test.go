@@ -14,6 +14,7 @@ import (
 
 func TestRabbitMQKeepsItsMessagesOverACrash(t *testing.T) {
 	t.Parallel()
+	realOnly(t) // or a RabbitMQ on this machine would make every run slow
 	s := brokers.StartRabbitMQ(t)
 	manage(t, s, http.MethodPut, "queues/%2f/crash", `{"durable":true}`)
 	manage(t, s, http.MethodPost, "exchanges/%2f/amq.default/publish",
@@ -57,10 +58,8 @@ func manage(t *testing.T, s *brokers.Server, method, path, body string) []byte {
 
 func TestRabbitMQListeners(t *testing.T) {
 	t.Parallel()
+	realOnly(t)
 	s := brokers.RabbitMQ(t)
-	if s.SecureAddr == "" {
-		t.Skip("the server at AMQP_URL has listeners of its own")
-	}
 	const amqp091, amqp10 = "AMQP\x00\x00\x09\x01", "AMQP\x03\x01\x00\x00"
 	for _, c := range []struct {
 		name, mechanism, response string
@@ -123,4 +122,22 @@ func startOK(mechanism, response string) string {
 	long := func(s string) string { return string([]byte{0, 0, 0, byte(len(s))}) + s }
 	body := "\x00\x0a\x00\x0b" + "\x00\x00\x00\x00" + short(mechanism) + long(response) + short("en_US")
 	return "\x01\x00\x00" + long(body) + "\xce"
+}
+
+func TestRabbitMQElsewhere(t *testing.T) {
+	t.Setenv("ASYNCAPI_IMPL_BROKERS", "")
+	for url, addr := range map[string]string{
+		"amqp://me:it%3As@broker.example":          "broker.example:5672",
+		"amqps://me:it%3As@broker.example/vhost":   "broker.example:5671",
+		"amqp://me:it%3As@broker.example:1234/%2f": "broker.example:1234",
+	} {
+		t.Setenv("AMQP_URL", url)
+		s := brokers.RabbitMQ(t)
+		if s.URL != url || s.Addr != addr || s.User != "me" || s.Password != "it:s" {
+			t.Errorf("AMQP_URL=%s gives %s at %s, user %q, password %q", url, s.URL, s.Addr, s.User, s.Password)
+		}
+		if s.Kill() == nil || s.Stop() == nil || s.Restart(t.Context()) == nil || s.Pause() == nil || s.Resume() == nil {
+			t.Error("a test can end a server that it did not start")
+		}
+	}
 }
