@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"github.com/asyncapi-impl/asyncapi-impl/catalog/conformance"
 	driver "github.com/asyncapi-impl/asyncapi-impl/catalog/kafka/segmentio"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/brokers"
 )
@@ -145,4 +146,18 @@ func payloads(envelopes []*driver.EnvelopeIn) string {
 		all = append(all, string(e.Payload()))
 	}
 	return strings.Join(all, " ")
+}
+
+func init() {
+	testBroker = func(t testing.TB) *conformance.Broker {
+		if brokers.Real() {
+			s := brokers.Kafka(t)
+			return &conformance.Broker{
+				Name: "kafka", URL: s.URL, SecureURL: "kafka-secure://" + s.SecureAddr, User: s.User, Password: s.Password,
+				CA: s.Certs.TLS().RootCAs,
+			}
+		}
+		_, url := embedded(t)
+		return &conformance.Broker{Name: "kfake", URL: "kafka://" + url}
+	}
 }
