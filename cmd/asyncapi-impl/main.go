@@ -71,7 +71,7 @@ func (c *cli) run(ctx context.Context, args []string, out *text) (err error) {
 			err = code
 		}
 	}()
-	command, err := parser.Parse(args)
+	command, err := parser.Parse(flagsFirst(parser.Model, args))
 	if err != nil {
 		return problem.NewUsage(problem.Usage, "%v", err).WithHint("asyncapi-impl --help")
 	}

@@ -246,7 +246,12 @@ func build(req *Request, root *os.Root, mod *gomod.Module, packages []*Package) 
 	if changes != nil {
 		p.Requires = changes
 	}
-	if req.Deps == DepsEdit {
+	if req.Deps == DepsEdit && text != nil {
+		// A link is not written through, and not replaced.
+		if info, err := root.Lstat("go.mod"); err != nil || !info.Mode().IsRegular() {
+			return nil, problem.New(problem.Deps, "go.mod is not a regular file").Because(err).
+				WithHint("--deps=print leaves go.mod alone")
+		}
 		p.goMod = text
 	}
 	if text != nil {

@@ -62,6 +62,9 @@ func Eject(ctx context.Context, req Request) (*Plan, error) {
 // failure says in the user's words why nothing was written.
 func failure(dir string, err error) error {
 	switch {
+	case errors.Is(err, txn.ErrHalfDone):
+		return problem.New(problem.Internal, "not everything could be undone in %s: %v", dir, err).Because(err).
+			WithHint("run again when the cause is gone; the originals are in %s", txn.Stage)
 	case errors.Is(err, context.Canceled):
 		e := problem.New(problem.Interrupted, "interrupted; nothing changed").Because(err)
 		e.Exit = problem.ExitInterrupted

@@ -30,6 +30,10 @@ const (
 	doneName    = Stage + "/done.json"
 )
 
+// ErrHalfDone: not everything could be undone. The stage is kept, with the
+// originals, and the next Recover tries again.
+var ErrHalfDone = errors.New("not undone")
+
 // Change is one thing to do. Paths are relative to the root and have slashes.
 type Change struct {
 	Path string
@@ -77,8 +81,7 @@ func Apply(ctx context.Context, root *os.Root, changes []Change) (err error) {
 	}
 	if err := commit(ctx, root, j); err != nil {
 		if undoErr := rollback(root, j); undoErr != nil {
-			// The stage is kept: it has the originals, and the next run tries again.
-			return errors.Join(err, undoErr)
+			return errors.Join(ErrHalfDone, err, undoErr)
 		}
 		return errors.Join(err, root.RemoveAll(Stage))
 	}
@@ -107,7 +110,7 @@ func Recover(root *os.Root) ([]string, error) {
 			return nil, fmt.Errorf("%s: %w", journalName, err)
 		}
 		if err := rollback(root, &j); err != nil {
-			return nil, err
+			return nil, errors.Join(ErrHalfDone, err)
 		}
 		for _, s := range j.Steps {
 			paths = append(paths, s.Path)
@@ -256,6 +259,9 @@ func undo(root *os.Root, i int, s step) error {
 		}
 		if len(s.Sums) == 0 && exists(root, s.Path) {
 			return nil // not removed yet, or made anew
+		}
+		if err := root.MkdirAll(path.Dir(s.Path), 0o755); err != nil {
+			return err
 		}
 		return root.Rename(backup(i), s.Path)
 	}

@@ -8,7 +8,7 @@ _asyncapi_impl() {
 	--color) words="auto always never" ;;
 	--deps) words="edit print none" ;;
 	--on-conflict) words="fail skip overwrite" ;;
-	-C | --chdir | --to) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && return ;;
+	-C | --chdir | --to) COMPREPLY=($(compgen -d -- "$cur")) && return ;;
 	--file) words=$(asyncapi-impl show "${COMP_WORDS[2]}" --files 2>/dev/null) ;;
 	--as | --package) return ;;
 	*)
@@ -17,7 +17,7 @@ _asyncapi_impl() {
 		list) words="$(asyncapi-impl list --names 2>/dev/null | sed 's,/.*,,' | sort -u) --names $flags" ;;
 		show) words="$(asyncapi-impl list --names 2>/dev/null) --file --files --deps $flags" ;;
 		eject)
-			case $cur in .* | /*) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && return ;; esac
+			case $cur in .* | /*) COMPREPLY=($(compgen -d -- "$cur")) && return ;; esac
 			words="$(asyncapi-impl list --names 2>/dev/null) --to --as --package --tests -n --dry-run --deps --on-conflict $flags"
 			;;
 		version) words=$flags ;;
@@ -25,6 +25,6 @@ _asyncapi_impl() {
 		esac
 		;;
 	esac
-	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+	COMPREPLY=($(compgen -W "$words" -- "$cur"))
 }
 complete -F _asyncapi_impl asyncapi-impl
