@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ErrBusy: another process kept the lock for as long as Lock waits.
+// ErrBusy means that another process kept the lock for as long as Lock waits.
 var ErrBusy = errors.New("locked by another process")
 
 const (

@@ -30,8 +30,8 @@ const (
 	doneName    = Stage + "/done.json"
 )
 
-// ErrHalfDone: not everything could be undone. The stage is kept, with the
-// originals, and the next Recover tries again.
+// ErrHalfDone means that not everything could be undone. The stage is kept,
+// with the originals, and the next Recover tries again.
 var ErrHalfDone = errors.New("not undone")
 
 // Change is one thing to do. Paths are relative to the root and have slashes.
