@@ -57,7 +57,7 @@ type File struct {
 func Describe(data []byte) File {
 	data = LF(data)
 	blob := sha1.New()
-	fmt.Fprintf(blob, "blob %d\x00", len(data))
+	_, _ = fmt.Fprintf(blob, "blob %d\x00", len(data))
 	blob.Write(data)
 	return File{SHA256: Sum(data), Blob: hex.EncodeToString(blob.Sum(nil))}
 }
