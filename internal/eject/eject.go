@@ -15,9 +15,12 @@ import (
 	"strings"
 )
 
-// home is the test file that starts the embedded broker: it needs what the
-// user's module does not require.
-const home = "broker_test.go"
+// stays says which files are never ejected: broker_test.go, which starts the
+// embedded broker, and the tests beside it that need it. They use what the
+// user's module has not.
+func stays(name string) bool {
+	return strings.HasPrefix(name, "broker_") && strings.HasSuffix(name, "_test.go")
+}
 
 // From is a package in the catalog.
 type From struct {
@@ -25,8 +28,9 @@ type From struct {
 	// Dir is the package's directory in FS; its last element is the name of
 	// the package.
 	Dir string
-	// Path is the import path that FS has in the catalog's module.
-	Path string
+	// Module is the path of the catalog's module, and Path the import path
+	// that FS has in it.
+	Module, Path string
 }
 
 // To is the user's package.
@@ -59,7 +63,7 @@ func Package(from From, to To) ([]File, []string, error) {
 	var imports []string
 	for _, e := range entries {
 		name := e.Name()
-		if e.IsDir() || name == home || !to.Tests && strings.HasSuffix(name, "_test.go") {
+		if e.IsDir() || stays(name) || !to.Tests && strings.HasSuffix(name, "_test.go") {
 			continue
 		}
 		src, err := fs.ReadFile(from.FS, path.Join(from.Dir, name))
@@ -107,11 +111,11 @@ func rewrite(name string, src []byte, from From, to To) ([]byte, []string, error
 		if err != nil {
 			return nil, nil, err
 		}
-		dir, ours := strings.CutPrefix(p, from.Path+"/")
-		if !ours {
+		if p != from.Module && !strings.HasPrefix(p, from.Module+"/") {
 			imports = append(imports, p)
 			continue
 		}
+		dir := strings.TrimPrefix(p, from.Path+"/")
 		target, ok := to.Imports[dir]
 		self := dir == from.Dir
 		if self {

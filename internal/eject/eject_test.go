@@ -22,6 +22,7 @@ var fixture = fstest.MapFS{
 	"p/lib/lib_test.go":    {Data: []byte("package lib_test\n\nimport (\n\t\"m/catalog/conformance\"\n\t\"m/catalog/p/lib\"\n)\n\nvar _ = lib.X\n")},
 	"p/lib/named_test.go":  {Data: []byte("package lib_test\n\nimport impl \"m/catalog/p/lib\"\n")},
 	"p/lib/broker_test.go": {Data: []byte("package lib\n\nimport \"x.org/broker\"\n")},
+	"p/lib/broker_more_test.go": {Data: []byte("package lib\n\nimport \"m/internal/x\"\n")},
 }
 
 func TestPackage(t *testing.T) {
@@ -57,9 +58,10 @@ func TestRefuses(t *testing.T) {
 		"not Go":          "package",
 		"another package": "package other\n",
 		"not ejected":     "package lib\n\nimport _ \"m/catalog/q/lib\"\n",
+		"not in FS":       "package lib\n\nimport _ \"m/internal/x\"\n",
 	} {
 		fsys := fstest.MapFS{"p/lib/x.go": {Data: []byte(src)}}
-		if _, _, err := eject.Package(eject.From{FS: fsys, Dir: "p/lib", Path: "m/catalog"}, to("user")); err == nil {
+		if _, _, err := eject.Package(eject.From{FS: fsys, Dir: "p/lib", Module: "m", Path: "m/catalog"}, to("user")); err == nil {
 			t.Errorf("%s: want an error", name)
 		}
 	}
@@ -122,7 +124,7 @@ func to(name string) eject.To {
 
 func render(t *testing.T, fsys fs.FS, dir, home string, to eject.To) (map[string]string, []string) {
 	t.Helper()
-	files, imports, err := eject.Package(eject.From{FS: fsys, Dir: dir, Path: home}, to)
+	files, imports, err := eject.Package(eject.From{FS: fsys, Dir: dir, Module: path.Dir(home), Path: home}, to)
 	if err != nil {
 		t.Fatal(err)
 	}

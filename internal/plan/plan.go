@@ -260,16 +260,27 @@ func build(req *Request, root *os.Root, mod *gomod.Module, packages []*Package) 
 	return p, nil
 }
 
-// next names the commands that make the module build.
+// next names the commands that make the module build. Where the working
+// directory is not in the module, the go command must be told to go there.
 func (p *Plan) next(req *Request) {
+	command, base := "go ", req.WorkingDir
+	if real, err := filepath.EvalSymlinks(base); err == nil {
+		base = real
+	}
+	if !inside(p.mod.Root, base) {
+		if rel, err := filepath.Rel(base, p.mod.Root); err == nil {
+			command += "-C " + filepath.ToSlash(rel) + " "
+		}
+		base = p.mod.Root
+	}
 	if req.Deps == DepsPrint {
 		for _, c := range p.Requires {
 			if c.Action != gomod.Keep {
-				p.Next = append(p.Next, "go get "+c.Path+"@"+c.Want)
+				p.Next = append(p.Next, command+"get "+c.Path+"@"+c.Want)
 			}
 		}
 	}
-	get := "go get"
+	get := command + "get"
 	if req.Tests {
 		get += " -t"
 	}
@@ -277,15 +288,17 @@ func (p *Plan) next(req *Request) {
 		if pkg.Driver == catalog.Suite {
 			continue
 		}
-		dir := pkg.Dir
-		if !strings.HasPrefix(dir, "..") {
+		dir, err := filepath.Rel(base, filepath.Join(p.mod.Root, pkg.place.rel))
+		if err != nil {
+			dir = pkg.Import
+		} else if dir = filepath.ToSlash(dir); !strings.HasPrefix(dir, "..") {
 			dir = "./" + dir
 		}
 		get += " " + dir
 	}
 	p.Next = append(p.Next, get)
 	if p.mod.Vendor {
-		p.Next = append(p.Next, "go mod vendor")
+		p.Next = append(p.Next, command+"mod vendor")
 	}
 }
 
@@ -303,5 +316,5 @@ func (p *Plan) changes() []txn.Change {
 
 // from says where a package stands in the catalog.
 func from(c *catalog.Catalog, driver string) eject.From {
-	return eject.From{FS: c.FS, Dir: driver, Path: c.Path()}
+	return eject.From{FS: c.FS, Dir: driver, Module: c.Module, Path: c.Path()}
 }
