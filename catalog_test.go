@@ -173,9 +173,10 @@ func TestReadmeTable(t *testing.T) {
 }
 
 // TestImports: a driver needs the standard library and its one client library.
-// Its tests may need more, but only what their user can have, too: what belongs
-// to this repository alone is broker_test.go's and broker_*_test.go's.
+// The tests that are ejected need the suite beside that; the others may use all
+// of this repository.
 func TestImports(t *testing.T) {
+	ejected := []string{"conformance_test.go", "example_test.go"}
 	c := load(t)
 	for _, d := range c.Drivers {
 		library, _ := c.Requirement(d.Import)
@@ -186,12 +187,11 @@ func TestImports(t *testing.T) {
 					t.Fatal(err)
 				}
 				_, required := c.Requirement(p)
-				test := strings.HasSuffix(name, "_test.go")
 				switch {
 				case !strings.Contains(strings.Split(p, "/")[0], "."):
 				case library.Path != "" && within(p, library.Path):
-				case test && strings.HasPrefix(name, "broker_") && (required || within(p, c.Module)):
-				case test && (required || p == c.Path()+"/"+d.ID() || p == c.Path()+"/"+catalog.Suite):
+				case strings.HasSuffix(name, "_test.go") && !slices.Contains(ejected, name) && (required || within(p, c.Module)):
+				case slices.Contains(ejected, name) && (p == c.Path()+"/"+d.ID() || p == c.Path()+"/"+catalog.Suite):
 				default:
 					t.Errorf("%s/%s must not import %s", d.ID(), name, p)
 				}

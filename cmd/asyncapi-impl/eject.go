@@ -13,7 +13,7 @@ type ejectCmd struct {
 	To         string   `placeholder:"DIR" help:"Directory to write to, ./impl without one. Each driver goes to a directory of its own in it."`
 	As         string   `placeholder:"NAME" help:"Name of the driver's directory and package, instead of the protocol's."`
 	Package    string   `placeholder:"NAME" help:"Name of the driver's package alone."`
-	Tests      bool     `help:"Write the tests too, and the conformance suite beside the drivers."`
+	Tests      bool     `help:"Write the conformance test and the examples too, and the suite beside the drivers."`
 	DryRun     bool     `short:"n" help:"Show what would be done and write nothing."`
 	Deps       string   `enum:"edit,print,none" default:"edit" help:"Edit the requirements in go.mod, print what to run, or do nothing: ${enum}."`
 	OnConflict string   `enum:"fail,skip,overwrite" default:"fail" help:"What to do when files exist and differ: ${enum}."`

@@ -15,12 +15,9 @@ import (
 	"strings"
 )
 
-// stays says which files are never ejected: broker_test.go, which starts the
-// embedded broker, and the tests beside it that need it. They use what the
-// user's module has not.
-func stays(name string) bool {
-	return strings.HasPrefix(name, "broker_") && strings.HasSuffix(name, "_test.go")
-}
+// tests are the test files that can be ejected. The others start the embedded
+// broker or ask it what happened, with what the user's module does not have.
+var tests = []string{"conformance_test.go", "example_test.go"}
 
 // From is a package in the catalog.
 type From struct {
@@ -42,7 +39,7 @@ type To struct {
 	// Imports maps directories of the catalog to the import paths under which
 	// the user has them.
 	Imports map[string]string
-	// Tests says whether the test files come along.
+	// Tests says whether the conformance test and the examples come along.
 	Tests bool
 }
 
@@ -63,7 +60,7 @@ func Package(from From, to To) ([]File, []string, error) {
 	var imports []string
 	for _, e := range entries {
 		name := e.Name()
-		if e.IsDir() || stays(name) || !to.Tests && strings.HasSuffix(name, "_test.go") {
+		if e.IsDir() || strings.HasSuffix(name, "_test.go") && !(to.Tests && slices.Contains(tests, name)) {
 			continue
 		}
 		src, err := fs.ReadFile(from.FS, path.Join(from.Dir, name))

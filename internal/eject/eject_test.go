@@ -16,23 +16,23 @@ import (
 )
 
 var fixture = fstest.MapFS{
-	"p/lib/doc.go":         {Data: []byte("// Package lib talks. Package lib stays here.\npackage lib\n")},
-	"p/lib/odd.go":         {Data: []byte("package   lib // package lib\n\nimport (\n\"fmt\"\n\t\"x.org/y/z\"\n)\n\nvar   lib = fmt.Sprint(z.Z)\n")},
-	"p/lib/prefix.go":      {Data: []byte("// Package library is another word.\npackage lib\n")},
-	"p/lib/lib_test.go":    {Data: []byte("package lib_test\n\nimport (\n\t\"m/catalog/conformance\"\n\t\"m/catalog/p/lib\"\n)\n\nvar _ = lib.X\n")},
-	"p/lib/named_test.go":  {Data: []byte("package lib_test\n\nimport impl \"m/catalog/p/lib\"\n")},
-	"p/lib/broker_test.go": {Data: []byte("package lib\n\nimport \"x.org/broker\"\n")},
-	"p/lib/broker_more_test.go": {Data: []byte("package lib\n\nimport \"m/internal/x\"\n")},
+	"p/lib/doc.go":              {Data: []byte("// Package lib talks. Package lib stays here.\npackage lib\n")},
+	"p/lib/odd.go":              {Data: []byte("package   lib // package lib\n\nimport (\n\"fmt\"\n\t\"x.org/y/z\"\n)\n\nvar   lib = fmt.Sprint(z.Z)\n")},
+	"p/lib/prefix.go":           {Data: []byte("// Package library is another word.\npackage lib\n")},
+	"p/lib/conformance_test.go": {Data: []byte("package lib_test\n\nimport (\n\t\"m/catalog/conformance\"\n\t\"m/catalog/p/lib\"\n)\n\nvar _ = lib.X\n")},
+	"p/lib/example_test.go":     {Data: []byte("package lib_test\n\nimport impl \"m/catalog/p/lib\"\n")},
+	"p/lib/broker_test.go":      {Data: []byte("package lib\n\nimport \"x.org/broker\"\n")},
+	"p/lib/send_test.go":        {Data: []byte("package lib\n\nimport \"m/internal/x\"\n")},
 }
 
 func TestPackage(t *testing.T) {
 	got, imports := render(t, fixture, "p/lib", "m/catalog", to("user"))
 	want := map[string]string{
-		"doc.go":        "// Package user talks. Package lib stays here.\npackage user\n",
-		"odd.go":        "package   user // package lib\n\nimport (\n\"fmt\"\n\t\"x.org/y/z\"\n)\n\nvar   lib = fmt.Sprint(z.Z)\n",
-		"prefix.go":     "// Package library is another word.\npackage user\n",
-		"lib_test.go":   "package user_test\n\nimport (\n\t\"u/impl/conformance\"\n\tlib \"u/impl/dir\"\n)\n\nvar _ = lib.X\n",
-		"named_test.go": "package user_test\n\nimport impl \"u/impl/dir\"\n",
+		"doc.go":              "// Package user talks. Package lib stays here.\npackage user\n",
+		"odd.go":              "package   user // package lib\n\nimport (\n\"fmt\"\n\t\"x.org/y/z\"\n)\n\nvar   lib = fmt.Sprint(z.Z)\n",
+		"prefix.go":           "// Package library is another word.\npackage user\n",
+		"conformance_test.go": "package user_test\n\nimport (\n\t\"u/impl/conformance\"\n\tlib \"u/impl/dir\"\n)\n\nvar _ = lib.X\n",
+		"example_test.go":     "package user_test\n\nimport impl \"u/impl/dir\"\n",
 	}
 	for name, text := range want {
 		if got[name] != text {

@@ -24,8 +24,7 @@ func fixture(t *testing.T) *catalog.Catalog {
 	c, err := catalog.New(fstest.MapFS{
 		"kafka/one/doc.go":              src("// Package one talks.\npackage one\n"),
 		"kafka/one/one.go":              src("package one\n\nimport _ \"example.com/one/sub\"\n"),
-		"kafka/one/one_test.go":         src("package one\n\nimport _ \"example.com/check\"\n"),
-		"kafka/one/conformance_test.go": src("package one\n\nimport _ \"example.com/c/catalog/conformance\"\n"),
+		"kafka/one/conformance_test.go": src("package one\n\nimport (\n\t_ \"example.com/c/catalog/conformance\"\n\t_ \"example.com/check\"\n)\n"),
 		"kafka/two/doc.go":              src("// Package two talks.\npackage two\n\nimport _ \"example.com/two\"\n"),
 		"http/std/doc.go":               src("// Package std talks.\npackage std\n\nimport _ \"net/http\"\n"),
 		"conformance/doc.go":            src("// Package conformance checks.\npackage conformance\n"),
