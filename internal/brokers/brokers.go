@@ -82,6 +82,9 @@ type Server struct {
 func (s *Server) Kill() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.ours(); err != nil {
+		return err
+	}
 	return s.end(0)
 }
 
@@ -89,6 +92,9 @@ func (s *Server) Kill() error {
 func (s *Server) Stop() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.ours(); err != nil {
+		return err
+	}
 	return s.end(20 * time.Second)
 }
 
@@ -97,6 +103,9 @@ func (s *Server) Stop() error {
 func (s *Server) Restart(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.ours(); err != nil {
+		return err
+	}
 	if err := s.end(20 * time.Second); err != nil {
 		return err
 	}
@@ -169,9 +178,17 @@ func (s *Server) end(grace time.Duration) error {
 	return errors.Join(errs...)
 }
 
-func (s *Server) each(f func(*process) error) error {
+// ours is an error for a server that somebody else started.
+func (s *Server) ours() error {
 	if len(s.processes) == 0 {
-		return fmt.Errorf("brokers: %s runs elsewhere", s.Name)
+		return fmt.Errorf("brokers: %s at %s was not started here", s.Name, s.Addr)
+	}
+	return nil
+}
+
+func (s *Server) each(f func(*process) error) error {
+	if err := s.ours(); err != nil {
+		return err
 	}
 	var errs []error
 	for _, p := range s.processes {

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	_ "embed"
 	"fmt"
 	"log"
@@ -20,12 +21,12 @@ var program []byte
 
 func main() {
 	log.SetFlags(0)
-	if err := run(); err != nil {
+	if err := run(context.Background()); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run() error {
+func run(ctx context.Context) error {
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.AllowAutoTopicCreation())
 	if err != nil {
 		return err
@@ -38,7 +39,7 @@ func run() error {
 	defer os.RemoveAll(dir)
 
 	tool := filepath.Join(dir, "bin", "asyncapi-impl")
-	if out, err := exec.Command("go", "build", "-o", tool, "./cmd/asyncapi-impl").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", tool, "./cmd/asyncapi-impl").CombinedOutput(); err != nil {
 		return fmt.Errorf("run this from the repository's root: %w\n%s", err, out)
 	}
 	app := filepath.Join(dir, "app")
@@ -51,7 +52,7 @@ func run() error {
 		if args[0] == "asyncapi-impl" {
 			args[0] = tool
 		}
-		cmd := exec.Command(args[0], args[1:]...)
+		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 		cmd.Dir, cmd.Stdout, cmd.Stderr = app, os.Stdout, os.Stderr
 		cmd.Env = append(os.Environ(), "GOWORK=off")
 		return cmd.Run()

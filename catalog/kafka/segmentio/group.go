@@ -1,6 +1,7 @@
 package segmentio
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/consumer"
+	"github.com/segmentio/kafka-go/protocol/heartbeat"
 	"github.com/segmentio/kafka-go/protocol/joingroup"
 	"github.com/segmentio/kafka-go/protocol/syncgroup"
 )
@@ -246,14 +248,21 @@ func (g *generation) commit(ctx context.Context, s *Subscriber, offsets map[int]
 	return nil
 }
 
+// heartbeat works around the library, which reads the throttle time and the
+// error of the answer in the wrong order: the error ends up in the lower half
+// of the former.
 func (g *generation) heartbeat(ctx context.Context, s *Subscriber) error {
-	response, err := s.network.client.Heartbeat(ctx, &kafka.HeartbeatRequest{
+	response, err := s.network.client.Transport.RoundTrip(ctx, s.network.client.Addr, &heartbeat.Request{
 		GroupID: s.group, GenerationID: int32(g.id), MemberID: g.member,
 	})
 	if err != nil {
 		return err
 	}
-	return response.Error
+	beat := response.(*heartbeat.Response)
+	if code := cmp.Or(beat.ErrorCode, int16(beat.ThrottleTimeMs)); code != 0 {
+		return kafka.Error(code)
+	}
+	return nil
 }
 
 // ended tells whether the generation belongs to the past: the server takes no

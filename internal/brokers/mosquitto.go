@@ -1,0 +1,102 @@
+package brokers
+
+import (
+	"context"
+	"crypto/pbkdf2"
+	"crypto/sha512"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+)
+
+var mosquitto = kind{name: "mosquitto", configure: configureMosquitto}
+
+// Mosquitto is an Eclipse Mosquitto, for MQTT 3.1, 3.1.1 and 5.
+//
+// It writes its state to disk once in every turn of its main loop. What it
+// acknowledged in the last one before Kill can be lost; Stop loses nothing.
+func Mosquitto(t testing.TB) *Server { t.Helper(); return mosquitto.shared(t) }
+
+// StartMosquitto is a [Mosquitto] of the test's own.
+func StartMosquitto(t testing.TB) *Server { t.Helper(); return mosquitto.private(t) }
+
+func configureMosquitto(s *Server) error {
+	server, err := lookPath("mosquitto")()
+	if err != nil {
+		return missing(err)
+	}
+	if err := s.listenAll(&s.Addr, &s.SecureAddr, &s.MutualTLSAddr); err != nil {
+		return err
+	}
+	s.URL = "mqtt://" + s.Addr
+	const salt, rounds = "twelve bytes", 101 // Mosquitto wants that many
+	hash, err := pbkdf2.Key(sha512.New, Password, []byte(salt), rounds, sha512.Size)
+	if err != nil {
+		return err
+	}
+	encode := base64.StdEncoding.EncodeToString
+	passwords, err := s.write("passwords",
+		fmt.Sprintf("%s:$7$%d$%s$%s\n", User, rounds, encode([]byte(salt)), encode(hash)))
+	if err != nil {
+		return err
+	}
+
+	lines := []string{
+		"per_listener_settings true",
+		"persistence true",
+		"persistence_location " + s.dir + "/",
+		"autosave_on_changes true",
+		"autosave_interval 1",
+		"max_queued_messages 0", // the default drops what exceeds 1000
+		"log_dest stderr",
+	}
+	if os.Geteuid() == 0 {
+		// It would become the user mosquitto, who can't read the directory.
+		lines = append(lines, "user root")
+	}
+	listener := func(addr string, settings ...string) error {
+		host, port, err := net.SplitHostPort(addr)
+		lines = append(append(lines, "listener "+port+" "+host), settings...)
+		return err
+	}
+	tls := []string{
+		"allow_anonymous false",
+		"cafile " + s.Certs.CAFile,
+		"certfile " + s.Certs.ServerFile,
+		"keyfile " + s.Certs.ServerKeyFile,
+	}
+	if err := listener(s.Addr, "allow_anonymous true"); err != nil {
+		return err
+	}
+	if err := listener(s.SecureAddr, append(tls, "password_file "+passwords)...); err != nil {
+		return err
+	}
+	err = listener(s.MutualTLSAddr, append(tls, "require_certificate true", "use_identity_as_username true")...)
+	if err != nil {
+		return err
+	}
+	config, err := s.write("mosquitto.conf", strings.Join(lines, "\n")+"\n")
+	if err != nil {
+		return err
+	}
+	s.process(&process{
+		name: "mosquitto",
+		argv: []string{server, "-c", config},
+		ready: func(ctx context.Context) error {
+			if err := dialAll(ctx, s.SecureAddr, s.MutualTLSAddr); err != nil {
+				return err
+			}
+			// CONNECT of MQTT 3.1.1: a clean session without a client id.
+			const hello = "\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00"
+			answer, err := exchange(ctx, s.Addr, hello, 4)
+			if err == nil && answer != "\x20\x02\x00\x00" {
+				err = fmt.Errorf("CONNECT gives %q", answer)
+			}
+			return err
+		},
+	})
+	return nil
+}
