@@ -1,12 +1,14 @@
 package segmentio_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/segmentio/kafka-go"
 
@@ -88,7 +90,7 @@ func wiring(broker *conformance.Broker) conformance.Driver[*driver.EnvelopeOut, 
 func options(s conformance.Settings) *driver.Options {
 	o := &driver.Options{
 		TLS: s.TLS, Timeout: s.Timeout, MaxBackoff: s.Backoff, Concurrency: s.Concurrency, Logger: s.Logger,
-		NoDeclare: s.NoDeclare, SessionTimeout: s.KeepAlive,
+		NoDeclare: s.NoDeclare, SessionTimeout: cmp.Or(s.KeepAlive, 6*time.Second),
 		Native: func(t *kafka.Transport) {
 			// The server names its own address: stay on the one that was given.
 			_, host, _ := strings.Cut(s.URL, "://")
