@@ -388,7 +388,7 @@ func removeStale() {
 	for _, dir := range dirs {
 		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), dirPrefix), "-")
 		if n, err := strconv.Atoi(pid); err == nil && !alive(n) {
-			os.RemoveAll(dir)
+			_ = os.RemoveAll(dir) // the next run tries again
 		}
 	}
 }

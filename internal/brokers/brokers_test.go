@@ -214,7 +214,7 @@ func answers(ctx context.Context, addr string, config *tls.Config, hello string)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if err := c.SetDeadline(time.Now().Add(3 * time.Second)); err != nil {
 		return err
 	}
@@ -254,18 +254,17 @@ type conn struct {
 
 func dial(t *testing.T, addr string, config *tls.Config) *conn {
 	t.Helper()
-	d := net.Dialer{Timeout: 10 * time.Second}
-	var c net.Conn
-	var err error
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	d := new(net.Dialer).DialContext
 	if config != nil {
-		c, err = tls.DialWithDialer(&d, "tcp", addr, config)
-	} else {
-		c, err = d.DialContext(t.Context(), "tcp", addr)
+		d = (&tls.Dialer{Config: config}).DialContext
 	}
+	c, err := d(ctx, "tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() { _ = c.Close() })
 	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
@@ -325,14 +324,22 @@ func checkRefused(t *testing.T, err error, refused bool) {
 	}
 }
 
+func listens(t *testing.T, addr string) bool {
+	t.Helper()
+	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr)
+	if err == nil {
+		err = c.Close()
+	}
+	return err == nil
+}
+
 // crash kills the broker, sees that it is gone, and restarts it.
 func crash(t *testing.T, s *brokers.Server) {
 	t.Helper()
 	if err := s.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := net.Dial("tcp", s.SecureAddr); err == nil {
-		c.Close()
+	if listens(t, s.SecureAddr) {
 		t.Fatal("the broker listens after Kill")
 	}
 	start := time.Now()

@@ -41,7 +41,7 @@ func TestKafkaKeepsItsRecordsOverACrash(t *testing.T) {
 	crash(t, s)
 
 	r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{s.Addr}, Topic: "crash", MaxWait: time.Second})
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	m, err := r.ReadMessage(ctx)
