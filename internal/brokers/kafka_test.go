@@ -103,6 +103,29 @@ func TestKafkaListeners(t *testing.T) {
 	}
 }
 
+func TestKafkaRefusesTheLimitedUser(t *testing.T) {
+	t.Parallel()
+	s := brokers.Kafka(t)
+	sha512, err := scram.Mechanism(scram.SHA512, brokers.Limited, s.Password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, login := range []sasl.Mechanism{sha512, plain.Mechanism{Username: brokers.Limited, Password: s.Password}} {
+		transport := &kafka.Transport{TLS: s.Certs.TLS(), SASL: login}
+		defer transport.CloseIdleConnections()
+		client := kafka.Client{Addr: kafka.TCP(s.SecureAddr), Transport: transport}
+		answer, err := client.CreateTopics(t.Context(), &kafka.CreateTopicsRequest{
+			Topics: []kafka.TopicConfig{{Topic: "forbidden", NumPartitions: 1, ReplicationFactor: 1}},
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", login.Name(), err)
+		}
+		if err := answer.Errors["forbidden"]; !errors.Is(err, kafka.TopicAuthorizationFailed) {
+			t.Errorf("%s: creating a topic gives %v, want %v", login.Name(), err, kafka.TopicAuthorizationFailed)
+		}
+	}
+}
+
 // A token is an unsecured JSON web token for one hour.
 type token struct{}
 

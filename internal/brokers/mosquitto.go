@@ -16,6 +16,9 @@ var mosquitto = kind{name: "mosquitto", configure: configureMosquitto}
 
 // Mosquitto is an Eclipse Mosquitto, for MQTT 3.1, 3.1.1 and 5.
 //
+// Of what Limited may not do, it refuses publishing alone, and that with
+// MQTT 5 only: a subscription is accepted, and nothing comes.
+//
 // It writes its state to disk once in every turn of its main loop. What it
 // acknowledged in the last one before Kill can be lost; Stop loses nothing.
 func Mosquitto(t testing.TB) *Server { t.Helper(); return mosquitto.shared(t) }
@@ -38,8 +41,12 @@ func configureMosquitto(s *Server) error {
 		return err
 	}
 	encode := base64.StdEncoding.EncodeToString
-	passwords, err := s.write("passwords",
-		fmt.Sprintf("%s:$7$%d$%s$%s\n", User, rounds, encode([]byte(salt)), encode(hash)))
+	password := fmt.Sprintf("$7$%d$%s$%s", rounds, encode([]byte(salt)), encode(hash))
+	passwords, err := s.write("passwords", User+":"+password+"\n"+Limited+":"+password+"\n")
+	if err != nil {
+		return err
+	}
+	topics, err := s.write("topics", "user "+User+"\ntopic readwrite #\ntopic readwrite $SYS/#\n")
 	if err != nil {
 		return err
 	}
@@ -71,7 +78,7 @@ func configureMosquitto(s *Server) error {
 	if err := listener(s.Addr, "allow_anonymous true"); err != nil {
 		return err
 	}
-	if err := listener(s.SecureAddr, append(tls, "password_file "+passwords)...); err != nil {
+	if err := listener(s.SecureAddr, append(tls, "password_file "+passwords, "acl_file "+topics)...); err != nil {
 		return err
 	}
 	err = listener(s.MutualTLSAddr, append(tls, "require_certificate true", "use_identity_as_username true")...)

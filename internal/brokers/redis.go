@@ -54,6 +54,7 @@ func configureRedis(s *Server) error {
 			"tls-auth-clients no",
 			fmt.Sprintf("requirepass %q", Password),
 			fmt.Sprintf("user %s on %q ~* &* +@all", User, ">"+Password),
+			fmt.Sprintf("user %s on %q +@connection", Limited, ">"+Password),
 		), secure, "-NOAUTH"},
 		{"mtls", s.MutualTLSAddr, "tls-port", append(certificates,
 			"port 0",
