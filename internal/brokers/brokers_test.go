@@ -144,7 +144,6 @@ func TestMosquittoKeepsItsStateOverACrash(t *testing.T) {
 	c.expect(mqttConnected)
 	c.say("\x33\x0f" + message) // PUBLISH, QoS 1, retained
 	c.expect("\x40\x02\x00\x01")
-	time.Sleep(100 * time.Millisecond) // one turn of the main loop
 	crash(t, s)
 	c = dial(t, s.Addr, nil)
 	c.say(mqttConnect)

@@ -23,6 +23,7 @@ type process struct {
 	argv  []string
 	env   []string                    // beside the environment of the test
 	ready func(context.Context) error // nil when the program answers
+	save  func(pid int)               // before SIGKILL, where it is needed
 
 	dir, log string
 	cmd      *exec.Cmd // nil when it doesn't run
@@ -82,8 +83,13 @@ func (p *process) end(grace time.Duration) error {
 			return err
 		}
 		defer time.AfterFunc(grace, func() { _ = signal(pid, syscall.SIGKILL) }).Stop()
-	} else if err := signal(pid, syscall.SIGKILL); err != nil {
-		return err
+	} else {
+		if p.save != nil {
+			p.save(pid)
+		}
+		if err := signal(pid, syscall.SIGKILL); err != nil {
+			return err
+		}
 	}
 	err := p.cmd.Wait()
 	p.cmd = nil

@@ -27,6 +27,8 @@ func signal(pid int, sig syscall.Signal) error {
 	return nil
 }
 
+const userSignal = syscall.SIGUSR1
+
 func (p *process) pause() error { return p.signal(syscall.SIGSTOP) }
 
 func (p *process) resume() error { return p.signal(syscall.SIGCONT) }
