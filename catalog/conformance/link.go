@@ -1,0 +1,281 @@
+package conformance
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// setup is what a check wants of a link beyond the defaults.
+type setup struct {
+	Settings
+	Channel
+	address string
+	// producer and consumer change one side's settings only.
+	producer, consumer func(*Settings)
+}
+
+// link is a publisher and a subscriber of one address, each on a connection of
+// its own. What a check does not close is closed at its end.
+type link struct {
+	t       *trial
+	setup   setup
+	address string
+	url     string // where the consumer listens, with NoServer
+
+	producer   *openProducer
+	publisher  *openPublisher
+	consumer   *openConsumer
+	subscriber *openSubscriber
+}
+
+// open opens a link, the subscriber first.
+func (t *trial) open(s setup) *link {
+	t.Helper()
+	l := &link{t: t, setup: s, address: s.address}
+	if l.address == "" {
+		l.address = t.address()
+	}
+	l.openConsumer()
+	l.openProducer()
+	return l
+}
+
+func (l *link) openConsumer() {
+	l.t.Helper()
+	settings := l.settings("consumer", l.setup.consumer)
+	settings.URL = l.url
+	if !l.t.caps.NoServer {
+		settings.URL = l.t.serverURL("consumer", l.setup.URL)
+	}
+	c, err := l.t.newConsumer(settings)
+	l.t.must(err, "NewConsumer")
+	l.consumer = c
+	l.subscriber = l.subscribe(l.address)
+	if l.t.caps.NoServer {
+		l.url = c.url()
+	}
+}
+
+func (l *link) openProducer() {
+	l.t.Helper()
+	settings := l.settings("producer", l.setup.producer)
+	settings.URL = l.producerURL()
+	p, err := l.t.newProducer(settings)
+	l.t.must(err, "NewProducer")
+	l.producer = p
+	l.publisher = l.publish(l.address)
+}
+
+// producerURL is the server's, or the consumer's where there is no server.
+func (l *link) producerURL() string {
+	switch {
+	case !l.t.caps.NoServer:
+		return l.t.serverURL("producer", l.setup.URL)
+	case l.t.caps.NoConnection:
+		return l.url
+	}
+	return l.t.through("producer", l.url)
+}
+
+// serverURL gives a URL of the server through a side's proxy.
+func (t *trial) serverURL(side, url string) string {
+	t.Helper()
+	if url == "" {
+		url = t.d.broker.URL
+	}
+	return t.through(side, url)
+}
+
+func (l *link) settings(side string, change func(*Settings)) Settings {
+	s := l.setup.Settings
+	if l.setup.Group != "" && side == "consumer" && s.Session == "" {
+		s.Session = l.setup.Group
+	}
+	if change != nil {
+		change(&s)
+	}
+	return l.t.settings(s)
+}
+
+// settings fills in what a check has left open.
+func (t *trial) settings(s Settings) Settings {
+	if s.Timeout == 0 {
+		s.Timeout = t.timeout
+	}
+	if s.Backoff == 0 {
+		s.Backoff = 100 * time.Millisecond
+	}
+	return s
+}
+
+// publish opens one more publisher of the link's producer.
+func (l *link) publish(address string) *openPublisher {
+	l.t.Helper()
+	p, err := l.producer.open(l.t.ctx, address, l.setup.Channel)
+	l.t.must(err, "Publisher")
+	return p
+}
+
+// subscribe opens one more subscriber of the link's consumer.
+func (l *link) subscribe(address string) *openSubscriber {
+	l.t.Helper()
+	s, err := l.consumer.open(l.t.ctx, address, l.setup.Channel)
+	l.t.must(err, "Subscriber")
+	return s
+}
+
+// also gives a link of another address on the same connections.
+func (l *link) also(address string) *link {
+	l.t.Helper()
+	other := *l
+	other.address = address
+	other.subscriber = l.subscribe(address)
+	other.publisher = l.publish(address)
+	return &other
+}
+
+// reopenConsumer closes the consuming side and opens it again, as a restarted
+// program does.
+func (l *link) reopenConsumer() {
+	l.t.Helper()
+	l.t.must(l.subscriber.Close(), "Subscriber.Close")
+	l.t.must(l.consumer.Close(), "Consumer.Close")
+	l.openConsumer()
+}
+
+// send sends the texts one by one and fails unless every Send returns nil.
+func (l *link) send(payloads ...string) {
+	l.t.Helper()
+	for _, payload := range payloads {
+		l.t.must(l.publisher.Send(l.t.ctx, l.t.envelope(payload)), "Send")
+	}
+}
+
+// sendAside sends the texts in another goroutine, for messages whose handlers
+// will not return soon: where Send waits for the handler each has a goroutine.
+// The function it returns waits for the end and gives the errors.
+func (l *link) sendAside(payloads ...string) func() []error {
+	var group sync.WaitGroup
+	errs := make([]error, len(payloads))
+	send := func(i int) { errs[i] = l.publisher.Send(l.t.ctx, l.t.envelope(payloads[i])) }
+	group.Add(1)
+	go func() {
+		defer group.Done()
+		for i := range payloads {
+			if !l.t.caps.Answered {
+				send(i)
+				continue
+			}
+			group.Add(1)
+			go func(i int) { defer group.Done(); send(i) }(i)
+		}
+	}()
+	return func() []error { group.Wait(); return errs }
+}
+
+func (t *trial) envelope(payload string) EnvelopeOut {
+	e := t.d.newEnvelope()
+	e.SetPayload([]byte(payload))
+	return e
+}
+
+// The open types are the driver's objects with every call watched by run.
+
+type openProducer struct {
+	t       *trial
+	p       producer
+	timeout time.Duration
+	closed  sync.Once
+}
+
+type openConsumer struct {
+	t       *trial
+	c       consumer
+	timeout time.Duration
+	closed  sync.Once
+}
+
+type openPublisher struct {
+	t       *trial
+	p       publisher
+	timeout time.Duration
+}
+
+type openSubscriber struct {
+	t       *trial
+	s       subscriber
+	timeout time.Duration
+}
+
+func (t *trial) newProducer(s Settings) (*openProducer, error) {
+	o := &openProducer{t: t, timeout: s.Timeout}
+	err := t.run("NewProducer", context.Background(), s.Timeout, func() (err error) {
+		o.p, err = t.d.newProducer(s)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { o.Close() })
+	return o, nil
+}
+
+func (t *trial) newConsumer(s Settings) (*openConsumer, error) {
+	o := &openConsumer{t: t, timeout: s.Timeout}
+	err := t.run("NewConsumer", context.Background(), s.Timeout, func() (err error) {
+		o.c, err = t.d.newConsumer(s)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { o.Close() })
+	return o, nil
+}
+
+func (o *openProducer) open(ctx context.Context, address string, c Channel) (*openPublisher, error) {
+	p := &openPublisher{t: o.t, timeout: o.timeout}
+	err := o.t.run("Publisher", ctx, o.timeout, func() (err error) {
+		p.p, err = o.p.publisher(ctx, address, c)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (o *openConsumer) open(ctx context.Context, address string, c Channel) (*openSubscriber, error) {
+	s := &openSubscriber{t: o.t, timeout: o.timeout}
+	err := o.t.run("Subscriber", ctx, o.timeout, func() (err error) {
+		s.s, err = o.c.subscriber(ctx, address, c)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (o *openConsumer) url() string { return o.c.url() }
+
+func (o *openProducer) Close() error {
+	return o.t.run("Producer.Close", context.Background(), o.timeout, o.p.close)
+}
+
+func (o *openConsumer) Close() error {
+	return o.t.run("Consumer.Close", context.Background(), o.timeout, o.c.close)
+}
+
+func (o *openPublisher) Close() error {
+	return o.t.run("Publisher.Close", context.Background(), o.timeout, o.p.Close)
+}
+
+func (o *openSubscriber) Close() error {
+	return o.t.run("Subscriber.Close", context.Background(), o.timeout, o.s.Close)
+}
+
+func (o *openPublisher) Send(ctx context.Context, envelopes ...EnvelopeOut) error {
+	return o.t.run("Send", ctx, o.timeout, func() error { return o.p.Send(ctx, envelopes...) })
+}
