@@ -361,7 +361,7 @@ func (r *running) open() (string, *Certs, error) {
 		return "", nil, err
 	}
 	r.dir = dir
-	r.certs, err = newCerts(dir)
+	r.certs, err = NewCerts(dir)
 	return r.dir, r.certs, err
 }
 

@@ -51,7 +51,7 @@ func (c *Certs) MutualTLS() *tls.Config {
 	return config
 }
 
-func newCerts(dir string) (*Certs, error) {
+func NewCerts(dir string) (*Certs, error) {
 	ca, err := newAuthority("asyncapi-impl test CA")
 	if err != nil {
 		return nil, err
