@@ -360,8 +360,8 @@ func (s *session) heartbeats(ctx context.Context) {
 func (s *session) outcome(err error) {
 	switch {
 	case ended(err):
-		s.lost() // the partitions are somebody else's
 		s.stop(errRebalance)
+		s.lost() // the partitions are somebody else's
 	case errors.Is(err, kafka.RebalanceInProgress):
 		s.stop(errRebalance)
 	case final(err):
