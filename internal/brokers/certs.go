@@ -51,6 +51,8 @@ func (c *Certs) MutualTLS() *tls.Config {
 	return config
 }
 
+// NewCerts makes the certificates and writes those that a server reads from
+// files to dir.
 func NewCerts(dir string) (*Certs, error) {
 	ca, err := newAuthority("asyncapi-impl test CA")
 	if err != nil {

@@ -194,4 +194,3 @@ func seeds(url string) []string {
 	_, hosts, _ := strings.Cut(url, "://")
 	return strings.Split(hosts, ",")
 }
-
