@@ -195,6 +195,8 @@ func (s *Subscriber) Close() error {
 		case <-running:
 		case <-time.After(s.network.options.Timeout):
 			err = fmt.Errorf("kafka: close %q: a handler still runs after %v", s.topic, s.network.options.Timeout)
+			s.abandon()
+			s.leave()
 		}
 	}
 	s.release()

@@ -82,7 +82,7 @@ func (s *Subscriber) joinGroup(ctx context.Context) (*joingroup.Response, error)
 		request.Protocols = append(request.Protocols, joingroup.RequestProtocol{Name: b.ProtocolName(), Metadata: subscription})
 	}
 	for {
-		request.MemberID = s.member
+		request.MemberID = s.memberID()
 		response, err := s.network.client.Transport.RoundTrip(ctx, s.network.client.Addr, request)
 		if err != nil {
 			return nil, err
@@ -90,15 +90,15 @@ func (s *Subscriber) joinGroup(ctx context.Context) (*joingroup.Response, error)
 		joined := response.(*joingroup.Response)
 		switch code := kafka.Error(joined.ErrorCode); code {
 		case 0:
-			s.member = joined.MemberID
+			s.setMemberID(joined.MemberID)
 			return joined, nil
 		case kafka.MemberIDRequired: // KIP-394: the id is given first, the member joins with it
-			s.member = joined.MemberID
+			s.setMemberID(joined.MemberID)
 		case kafka.UnknownMemberId:
-			if s.member == "" {
+			if request.MemberID == "" {
 				return nil, code
 			}
-			s.member = "" // the session expired while we were away
+			s.setMemberID("") // the session expired while we were away
 		default:
 			return nil, code
 		}
@@ -273,16 +273,44 @@ func ended(err error) bool {
 
 // leave tells the group at once that this member is gone.
 func (s *Subscriber) leave() {
-	if s.member == "" {
+	member := s.memberID()
+	if member == "" {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), min(s.network.options.Timeout, 2*time.Second))
-	defer cancel()
-	_, err := s.network.client.LeaveGroup(ctx, &kafka.LeaveGroupRequest{
-		GroupID: s.group, Members: []kafka.LeaveGroupRequestMember{{ID: s.member}},
+	s.setMemberID("")
+	err := s.insist(func(ctx context.Context) error {
+		_, err := s.network.client.LeaveGroup(ctx, &kafka.LeaveGroupRequest{
+			GroupID: s.group, Members: []kafka.LeaveGroupRequestMember{{ID: member}},
+		})
+		return err
 	})
 	if err != nil {
 		s.network.options.Logger.Info("kafka: left the group without a word, it will wait for the session time-out", "group", s.group, "error", err)
 	}
-	s.member = ""
+}
+
+// insist tries a parting request for a short while: after an outage each
+// connection of the pool that is dead costs an attempt.
+func (s *Subscriber) insist(request func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), min(s.network.options.Timeout, 2*time.Second))
+	defer cancel()
+	for attempt := 0; ; attempt++ {
+		err := request(ctx)
+		if err == nil || kind(err) != nil || ended(err) || errors.Is(err, kafka.RebalanceInProgress) ||
+			!sleep(ctx, s.network.options.backoff(attempt)) {
+			return err
+		}
+	}
+}
+
+func (s *Subscriber) memberID() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.member
+}
+
+func (s *Subscriber) setMemberID(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.member = id
 }
