@@ -1,0 +1,195 @@
+package brokers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// log4jVersion is the one that Kafka depends on.
+const log4jVersion = "2.25.5"
+
+// Install installs what is missing of the programs that the brokers need:
+// Debian packages, and Kafka with Maven in the user's cache directory. With
+// everything in place it does nothing and needs no network.
+func Install(ctx context.Context, out io.Writer) error {
+	var packages []string
+	for _, p := range []struct {
+		name    string
+		present func() (string, error)
+	}{
+		{"openjdk-17-jre-headless", lookPath("java")},
+		{"maven", func() (string, error) {
+			if kafkaInstalled() {
+				return "", nil
+			}
+			return exec.LookPath("mvn")
+		}},
+		{"rabbitmq-server", rabbitMQServer},
+		{"mosquitto", lookPath("mosquitto")},
+		{"redis-server", lookPath("redis-server")},
+		{"nats-server", lookPath("nats-server")},
+	} {
+		if _, err := p.present(); err != nil {
+			packages = append(packages, p.name)
+		}
+	}
+	if err := installPackages(ctx, out, packages); err != nil {
+		return err
+	}
+	return installKafka(ctx, out)
+}
+
+// lookPath also looks where Debian keeps servers, which is not on every
+// user's PATH.
+func lookPath(name string) func() (string, error) {
+	return func() (string, error) {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			if inSbin, sbinErr := exec.LookPath("/usr/sbin/" + name); sbinErr == nil {
+				return inSbin, nil
+			}
+		}
+		return path, err
+	}
+}
+
+func installPackages(ctx context.Context, out io.Writer, packages []string) (err error) {
+	if len(packages) == 0 {
+		return nil
+	}
+	list := strings.Join(packages, " ")
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return fmt.Errorf("brokers: this installs on Debian only; install by other means what these packages hold: %s", list)
+	}
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("brokers: installing needs root: apt-get install --no-install-recommends %s", list)
+	}
+
+	// The packages would start their servers, on the ports that everybody
+	// knows. What a policy denies here, systemd and init scripts don't start.
+	const policy = "/usr/sbin/policy-rc.d"
+	file, err := os.OpenFile(policy, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	switch {
+	case errors.Is(err, os.ErrExist):
+		// The machine has its own policy. Containers deny every start.
+	case err != nil:
+		return err
+	default:
+		defer func() { err = errors.Join(err, os.Remove(policy)) }()
+		_, err := io.WriteString(file, "#!/bin/sh\nexit 101\n")
+		if err := errors.Join(err, file.Close()); err != nil {
+			return err
+		}
+	}
+
+	for _, argv := range [][]string{
+		{"apt-get", "update", "-qq"},
+		append([]string{"apt-get", "install", "-y", "-qq", "--no-install-recommends"}, packages...),
+	} {
+		if err := command(ctx, out, "", argv...); err != nil {
+			return err
+		}
+	}
+	return disableServices(ctx, out, packages)
+}
+
+// disableServices keeps the servers just installed from starting with the
+// machine.
+func disableServices(ctx context.Context, out io.Writer, packages []string) error {
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		return nil
+	}
+	for _, name := range packages {
+		if !strings.HasSuffix(name, "-server") && name != "mosquitto" {
+			continue
+		}
+		if err := command(ctx, out, "", "systemctl", "disable", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func kafkaInstalled() bool {
+	dir, err := kafkaJars()
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(dir)
+	return err == nil
+}
+
+// installKafka fetches Kafka and what it depends on. The directory gets its
+// name when it is complete.
+func installKafka(ctx context.Context, out io.Writer) (err error) {
+	if kafkaInstalled() {
+		return nil
+	}
+	dir, err := kafkaJars()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp(filepath.Dir(dir), "kafka-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	pom := fmt.Sprintf(`<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>asyncapi-impl</groupId>
+  <artifactId>kafka</artifactId>
+  <version>1</version>
+  <packaging>pom</packaging>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId>
+      <artifactId>kafka_2.13</artifactId>
+      <version>%s</version>
+    </dependency>
+    <!-- Without it Kafka runs and says nothing. -->
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId>
+      <artifactId>log4j-slf4j-impl</artifactId>
+      <version>%s</version>
+    </dependency>
+  </dependencies>
+</project>
+`, KafkaVersion, log4jVersion)
+	if err := os.WriteFile(filepath.Join(work, "pom.xml"), []byte(pom), 0o600); err != nil {
+		return err
+	}
+	jars := filepath.Join(work, "jars")
+	err = command(ctx, out, work, "mvn", "--batch-mode", "--quiet",
+		"org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies",
+		"-DincludeScope=runtime", "-DoutputDirectory="+jars)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(jars, dir); err != nil && !kafkaInstalled() {
+		return err
+	}
+	return nil
+}
+
+func command(ctx context.Context, out io.Writer, dir string, argv ...string) error {
+	if _, err := fmt.Fprintln(out, strings.Join(argv, " ")); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("brokers: %s: %w", argv[0], err)
+	}
+	return nil
+}
