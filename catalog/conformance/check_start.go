@@ -108,8 +108,7 @@ func listenerRestart(t *trial) {
 	time.Sleep(t.quiet)
 	l.openConsumer()
 	earlier := f.in.texts()
-	f.stopped.Store(true)
-	<-f.done
+	f.stop()
 	in := l.receive(accept)
 	next := l.trafficFrom(f.next, in)
 	next.flows("after the listening side was restarted", 20)
