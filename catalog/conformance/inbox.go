@@ -39,22 +39,22 @@ func accept(delivery) error { return nil }
 const warmUp = "warm-up"
 
 // receive starts Receive with a handler.
-func (s *openSubscriber) receive(handle func(delivery) error) *inbox {
-	return s.receiveContext(s.t.ctx, handle)
+func (o *openSubscriber) receive(handle func(delivery) error) *inbox {
+	return o.receiveContext(o.t.ctx, handle)
 }
 
-func (s *openSubscriber) receiveContext(ctx context.Context, handle func(delivery) error) *inbox {
+func (o *openSubscriber) receiveContext(ctx context.Context, handle func(delivery) error) *inbox {
 	ctx, cancel := context.WithCancel(ctx)
-	b := &inbox{t: s.t, cancel: cancel, done: make(chan struct{}), changed: make(chan struct{}), count: map[string]int{}}
-	s.t.Cleanup(func() {
-		s.t.openGates()
+	b := &inbox{t: o.t, cancel: cancel, done: make(chan struct{}), changed: make(chan struct{}), count: map[string]int{}}
+	o.t.Cleanup(func() {
+		o.t.openGates()
 		cancel()
 		b.ended()
 	})
 	go func() {
 		defer close(b.done)
 		defer func() { b.panic = recover() }()
-		b.err = s.s.Receive(ctx, func(ctx context.Context, in EnvelopeIn) error { return b.handle(ctx, in, handle) })
+		b.err = o.s.Receive(ctx, func(ctx context.Context, in EnvelopeIn) error { return b.handle(ctx, in, handle) })
 	}()
 	return b
 }
