@@ -36,6 +36,9 @@ type Capabilities struct {
 	// NoConnection: there is no TCP connection between the two (udp, ip), so
 	// nothing that could be cut.
 	NoConnection bool
+	// NoSignOfLife: peers do not ask each other whether they are alive, only
+	// their systems do (tcp).
+	NoSignOfLife bool
 	// NoPersistence: nothing is kept for a subscriber that is away.
 	NoPersistence bool
 	// NoGroups: subscribers cannot share an address's messages.

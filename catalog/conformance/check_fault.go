@@ -11,7 +11,7 @@ import (
 var faultChecks = []check{
 	{name: "black-hole", topic: "faults", rows: []int{40},
 		promise: "A connection that went silent for good is noticed within a few keep-alive intervals and replaced.",
-		needs:   []need{connection},
+		needs:   []need{connection, lifeSigns},
 		run:     blackHole},
 	{name: "long-outage", topic: "faults", rows: []int{43},
 		promise: "However long an outage lasts, both sides carry on when it ends.",

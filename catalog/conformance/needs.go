@@ -31,6 +31,7 @@ var (
 	server      = unless(func(d *driver) bool { return d.caps.NoServer }, "the protocol has no server")
 	noServer    = unless(func(d *driver) bool { return !d.caps.NoServer }, "the protocol has a server")
 	connection  = unless(func(d *driver) bool { return d.caps.NoConnection }, "the protocol has no connection")
+	lifeSigns   = unless(func(d *driver) bool { return d.caps.NoSignOfLife }, "the protocol asks for no sign of life")
 	addresses   = unless(func(d *driver) bool { return d.caps.OneAddress }, "a consumer serves one address")
 	groups      = unless(func(d *driver) bool { return d.caps.NoGroups }, "the protocol has no groups")
 	subscribers = unless(func(d *driver) bool { return d.caps.OneSubscriber }, "an address takes one subscriber")
