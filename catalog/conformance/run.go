@@ -128,6 +128,7 @@ func (c check) start(tb TB, d *driver, lim limits, record func(Result)) {
 	}
 	labelled(t.Name())
 	t.Cleanup(func() {
+		t.closeProxies()
 		unlabelled()
 		cancel()
 		t.noGoroutines()

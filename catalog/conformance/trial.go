@@ -44,6 +44,7 @@ type trial struct {
 
 	mu      sync.Mutex
 	proxies map[string]*Proxy
+	started []*Proxy // all there ever were
 	skipped string
 	gates   []*gate
 	over    atomic.Bool // the check has ended: late goroutines report nothing
@@ -190,16 +191,22 @@ func (t *trial) through(side, url string) string {
 	if p == nil || p.target != host {
 		p, err = NewProxy(host, nil)
 		t.must(err, "start a proxy")
-		t.Cleanup(p.Close)
-		if t.proxies[side] == nil {
-			t.Cleanup(func() { t.connectionsGone(side) })
-		}
 		t.proxies[side] = p
+		t.started = append(t.started, p)
 	}
 	return before + p.Addr() + after
 }
 
-// connectionsGone runs after everything was closed.
+// closeProxies runs after everything was closed.
+func (t *trial) closeProxies() {
+	for side := range t.proxies {
+		t.connectionsGone(side)
+	}
+	for _, p := range t.started {
+		p.Close()
+	}
+}
+
 func (t *trial) connectionsGone(side string) {
 	if p := t.proxy(side); p != nil && !t.Failed() && !t.eventually(t.arrive, func() bool { return p.Open() == 0 }) {
 		t.fail("%d of %d connections of the %s are open after everything was closed", p.Open(), p.Accepted(), side)
