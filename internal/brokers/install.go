@@ -34,6 +34,9 @@ func Install(ctx context.Context, out io.Writer) error {
 		{"mosquitto", lookPath("mosquitto")},
 		{"redis-server", lookPath("redis-server")},
 		{"nats-server", lookPath("nats-server")},
+		{"netcat-openbsd", lookPath("nc")},
+		{"socat", lookPath("socat")},
+		{"iputils-ping", lookPath("ping")},
 	} {
 		if _, err := p.present(); err != nil {
 			packages = append(packages, p.name)
