@@ -30,7 +30,8 @@ func newServer(serverURL string, o *Options) (server, error) {
 	if err != nil {
 		return fail("malformed")
 	}
-	n, err := strconv.Atoi(u.Port())
+	host, port, err := net.SplitHostPort(u.Host)
+	n, numeric := strconv.Atoi(port)
 	switch {
 	case u.Scheme != "tcp" && u.Scheme != "tls" && u.Scheme != "tcps":
 		return fail(fmt.Sprintf("unknown scheme %q", u.Scheme))
@@ -38,10 +39,10 @@ func newServer(serverURL string, o *Options) (server, error) {
 		return server{}, fmt.Errorf("tcp: server URL: %w: TCP carries no credentials", ErrUnsupported)
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
 		return fail("a path, query or fragment has no place in TCP")
-	case err != nil || n < 0 || n > 65535 || strings.Contains(u.Hostname(), ":") && net.ParseIP(u.Hostname()) == nil:
+	case err != nil || numeric != nil || n < 0 || n > 65535:
 		return fail(fmt.Sprintf("%q is no host:port", u.Host))
 	}
-	s := server{host: net.JoinHostPort(u.Hostname(), u.Port())}
+	s := server{host: u.Host}
 	_, certificate := o.Security.(X509)
 	if o.Security != nil && !certificate {
 		return s, fmt.Errorf("tcp: %w: TCP has no place for the security scheme %s", ErrUnsupported, o.Security.Scheme())
@@ -61,7 +62,7 @@ func newServer(serverURL string, o *Options) (server, error) {
 	case o.Role == RoleDial && certificate && len(s.tls.Certificates) == 0 && s.tls.GetClientCertificate == nil:
 		return s, errors.New("tcp: X509: Options.TLS holds no client certificate")
 	case o.Role == RoleDial && s.tls.ServerName == "":
-		s.tls.ServerName = u.Hostname()
+		s.tls.ServerName = host
 	}
 	return s, nil
 }
@@ -95,7 +96,7 @@ func (s server) dial(ctx context.Context, o *Options) (*Peer, error) {
 	}
 	h := &handshake{raw: raw}
 	conn := tls.Client(raw, h.config(s.tls))
-	if err = conn.HandshakeContext(ctx); err == nil && h.asked {
+	if err = conn.HandshakeContext(ctx); err == nil && h.asked && conn.ConnectionState().Version >= tls.VersionTLS13 {
 		err = h.verdict(ctx, conn)
 	}
 	if err != nil {
