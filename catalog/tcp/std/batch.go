@@ -9,6 +9,20 @@ type batch struct {
 	ends []int  // where in wire each message ends
 }
 
+// newBatch has room for the envelopes, or for a batch of them.
+func newBatch(envelopes []*EnvelopeOut) *batch {
+	room := 0
+	for _, e := range envelopes {
+		if e != nil {
+			room += len(e.payload) + 16
+		}
+		if room >= batchBytes {
+			break
+		}
+	}
+	return &batch{wire: make([]byte, 0, room)}
+}
+
 // written drops the messages that are within the first n bytes. What is left
 // begins with the one that was cut: the peer does not count half of one.
 func (b *batch) written(n int) {
@@ -29,7 +43,7 @@ func (b *batch) written(n int) {
 // failed, write leaves the messages that were not written.
 func send(envelopes []*EnvelopeOut, o *Options, write func(*batch) error) error {
 	errs, failed := make(SendErrors, len(envelopes)), false
-	b, index := &batch{}, []int(nil)
+	b, index := newBatch(envelopes), []int(nil)
 	flush := func() {
 		if len(b.ends) == 0 {
 			return
@@ -40,7 +54,6 @@ func send(envelopes []*EnvelopeOut, o *Options, write func(*batch) error) error 
 				errs[i] = err
 			}
 		}
-		b, index = &batch{}, index[:0]
 	}
 	for i, e := range envelopes {
 		wire, err := e.frame(b.wire, o)
@@ -51,6 +64,7 @@ func send(envelopes []*EnvelopeOut, o *Options, write func(*batch) error) error 
 		b.wire, b.ends, index = wire, append(b.ends, len(wire)), append(index, i)
 		if len(wire) >= batchBytes {
 			flush()
+			b, index = newBatch(envelopes[i+1:]), index[:0]
 		}
 	}
 	flush()
