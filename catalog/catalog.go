@@ -26,6 +26,7 @@ import (
 var drivers = []Driver{
 	{Protocol: "kafka", Library: "segmentio", Import: "github.com/segmentio/kafka-go", Go: "1.23", Default: true},
 	{Protocol: "tcp", Library: "std", Go: "1.24", Default: true},
+	{Protocol: "udp", Library: "std", Go: "1.24", Default: true},
 }
 
 //go:embed */*/*.go conformance/*.go
