@@ -137,20 +137,19 @@ func TestOverflow(t *testing.T) {
 	}
 }
 
-// TestMulticast: all who have joined get it, over IPv4 and IPv6.
+// TestMulticast: all who have joined get it, over IPv4 and IPv6. The groups are
+// such that nothing leaves this machine.
 func TestMulticast(t *testing.T) {
-	for _, group := range []string{"239.255.77.88:0", "[ff01::7788]:0"} {
-		loopback := quick(func(o *driver.Options) { o.Interface = "lo" })
-		first, err := driver.NewConsumer(group, nil, loopback)
-		if err != nil {
-			t.Errorf("%s: %v", group, err)
+	for group, ifi := range map[string]string{"239.255.77.88": "lo", "[ff01::7788]": withIPv6(t)} {
+		if ifi == "" {
+			t.Logf("%s is left out: no interface has multicast over IPv6", group)
 			continue
 		}
-		defer first.Close()
+		on := quick(func(o *driver.Options) { o.Interface = ifi })
+		first := consumer(t, group+":0", on)
 		_, port, _ := net.SplitHostPort(first.Native().LocalAddr().String())
-		url := strings.TrimSuffix(group, "0") + port
-		second := consumer(t, url, loopback)
-		pub := publisher(t, producer(t, url, loopback))
+		second := consumer(t, group+":"+port, on)
+		pub := publisher(t, producer(t, group+":"+port, on))
 		subs := []*driver.Subscriber{subscriber(t, first), subscriber(t, second)}
 		send(t, pub, "to all")
 		for _, sub := range subs {
@@ -163,6 +162,27 @@ func TestMulticast(t *testing.T) {
 	if _, err := p.Publisher(within(t, time.Second), "out", nil); !errors.Is(err, driver.ErrUnsupported) {
 		t.Errorf("an interface for no group: %v", err)
 	}
+}
+
+// withIPv6 is an interface that has multicast over IPv6.
+func withIPv6(t testing.TB) string {
+	t.Helper()
+	all, err := net.Interfaces()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ifi := range all {
+		addresses, err := ifi.Addrs()
+		if err != nil || ifi.Flags&(net.FlagUp|net.FlagMulticast) != net.FlagUp|net.FlagMulticast {
+			continue
+		}
+		for _, a := range addresses {
+			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is6() {
+				return ifi.Name
+			}
+		}
+	}
+	return ""
 }
 
 func TestBroadcast(t *testing.T) {
