@@ -27,6 +27,7 @@ var drivers = []Driver{
 	{Protocol: "kafka", Library: "segmentio", Import: "github.com/segmentio/kafka-go", Go: "1.23", Default: true},
 	{Protocol: "tcp", Library: "std", Go: "1.24", Default: true},
 	{Protocol: "udp", Library: "std", Go: "1.24", Default: true},
+	{Protocol: "ip", Library: "std", Go: "1.24", Default: true, Note: "needs root or CAP_NET_RAW"},
 }
 
 //go:embed */*/*.go conformance/*.go
