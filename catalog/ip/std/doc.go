@@ -34,7 +34,7 @@
 // Datagrams get lost, come twice and overtake each other, and nobody tells.
 // Send returns nil when the system has taken them. When the host answers that it
 // does not take the protocol, the next Send is ErrRefused; the Publisher works
-// on.
+// on. Linux gives that answer also where the receiver's buffer is full.
 //
 // Receive has a datagram whole or not at all: one that is larger than
 // Options.MaxMessageBytes is dropped. A handler's error and Reject are logged;

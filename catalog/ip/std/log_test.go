@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"time"
 
 	driver "github.com/asyncapi-impl/asyncapi-impl/catalog/ip/std"
 )
@@ -27,13 +26,4 @@ func (l *logged) text() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.builder.String()
-}
-
-func (l *logged) await(text string) bool {
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(l.text(), text); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			return false
-		}
-	}
-	return true
 }

@@ -192,7 +192,7 @@ func classify(err error) error {
 	case errors.Is(err, net.ErrClosed):
 		return fmt.Errorf("%w: %w", ErrClosed, err)
 	case errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOPROTOOPT):
-		return fmt.Errorf("%w: the host does not take the protocol, an earlier datagram was lost and this one was not sent: %w", ErrRefused, err)
+		return fmt.Errorf("%w: the host does not take the protocol or had no room, an earlier datagram was lost and this one was not sent: %w", ErrRefused, err)
 	case errors.Is(err, syscall.EMSGSIZE):
 		return fmt.Errorf("%w: %w", ErrTooLarge, err)
 	case errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM):
