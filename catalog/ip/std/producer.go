@@ -126,8 +126,9 @@ type Publisher struct {
 // Where some of several envelopes fail, errors.As gives SendErrors. Errors:
 // ErrTooLarge, ErrUnsupported for headers or a content type, ErrClosed, and
 // ErrRefused when the host has answered that it does not take the protocol; Linux
-// answers the same when the receiver's buffer is full. That answer is to an earlier datagram, and takes the place of sending this one;
-// the next Send tries again.
+// answers the same when the receiver's buffer is full. That answer is to an
+// earlier datagram, and takes the place of sending this one; the next Send tries
+// again.
 func (p *Publisher) Send(ctx context.Context, envelopes ...*EnvelopeOut) error {
 	if err := p.send(ctx, envelopes); err != nil {
 		return fmt.Errorf("ip: send to %q: %w", p.address, err)
