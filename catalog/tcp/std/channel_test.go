@@ -127,6 +127,27 @@ func TestHalfClose(t *testing.T) {
 	}
 }
 
+// TestHalfClosedPeers: one that has ended its side is none of the peers that a
+// Subscriber's Publisher sends to, although its messages are not handled yet.
+func TestHalfClosedPeers(t *testing.T) {
+	c := consumer(t, anywhere, quick())
+	sub := subscriber(t, c)
+	conn := dial(t, c.URL())
+	write(t, conn, string(frame([]byte("waits"))))
+	pub := sub.Publisher()
+	for _, n := range []int{1, 0} {
+		for deadline := time.Now().Add(20 * time.Second); len(pub.Peers()) != n; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d peers, not %d", len(pub.Peers()), n)
+			}
+		}
+		_ = conn.CloseWrite()
+	}
+	if got := receive(t, sub, 1, nil); got != "waits" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestSplitAndCoalesced: what TCP does to the borders of writes does not show.
 func TestSplitAndCoalesced(t *testing.T) {
 	c := consumer(t, anywhere, quick())
