@@ -1,0 +1,2 @@
+// Package rabbitmq talks to RabbitMQ. The copy is yours to change.
+package rabbitmq
