@@ -2,22 +2,26 @@ package rabbitmq
 
 import (
 	"errors"
+	"net"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// This file holds what differs between the AMQP 0-9-1 libraries.
+// This file holds what is peculiar to the client library.
 
-// loginError is why a login failed. The library takes every end of the
-// connection for wrong credentials, also that of a server which was stopped;
-// only the server's own word counts.
-func loginError(err error, s *socket) error {
-	var answer *amqp.Error
-	if errors.As(err, &answer) && answer.Server || errors.Is(err, amqp.ErrSASL) {
+// adapt gives the connection that the library is to use, and what explains
+// the error of a login over it. The library takes every end of the connection
+// for wrong credentials, also that of a server which was just stopped: only the
+// server's own word counts.
+func adapt(s *socket) (net.Conn, func(error) error) {
+	return s, func(err error) error {
+		var answer *amqp.Error
+		if errors.As(err, &answer) && answer.Server || errors.Is(err, amqp.ErrSASL) {
+			return err
+		}
+		if cause := s.cause(); !errors.Is(cause, errLogin) {
+			return cause
+		}
 		return err
 	}
-	if cause := s.cause(); cause != nil && !errors.Is(cause, errLogin) {
-		return cause
-	}
-	return err
 }

@@ -1,0 +1,2 @@
+// Package streadway talks to RabbitMQ. The copy is yours to change.
+package streadway
