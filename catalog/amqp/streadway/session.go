@@ -51,6 +51,7 @@ func dial(ctx context.Context, o *Options, s server, host, vhost string) (*sessi
 	}
 	auth.properties = config.Properties
 	var current atomic.Pointer[socket]
+	var explain func(error) error
 	connect := config.Dial
 	config.Dial = func(network, address string) (net.Conn, error) {
 		c, err := connect(network, address)
@@ -64,7 +65,9 @@ func dial(ctx context.Context, o *Options, s server, host, vhost string) (*sessi
 		}
 		sock := &socket{Conn: c, silence: config.Heartbeat * 3 / 2}
 		current.Store(sock)
-		return sock, nil
+		var seen net.Conn
+		seen, explain = adapt(sock)
+		return seen, nil
 	}
 	defer context.AfterFunc(ctx, func() {
 		if sock := current.Load(); sock != nil && !sock.open.Load() {
@@ -78,7 +81,7 @@ func dial(ctx context.Context, o *Options, s server, host, vhost string) (*sessi
 			return nil, err
 		}
 		sock.fail(errLogin)
-		return nil, loginError(err, sock)
+		return nil, explain(err)
 	}
 	n := &session{conn: conn, socket: sock, options: o, gone: make(chan struct{})}
 	go n.watch(conn.NotifyClose(make(chan *amqp.Error, 1)), conn.NotifyBlocked(make(chan amqp.Blocking, 1)))
