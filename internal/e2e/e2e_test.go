@@ -80,8 +80,7 @@ func TestEjectedDriverOutlivesItsServer(t *testing.T) {
 	if !brokers.Real() {
 		t.Skip("needs real servers: ASYNCAPI_IMPL_BROKERS=real")
 	}
-	command := filepath.Join(t.TempDir(), "asyncapi-impl")
-	run(t, ".", "go", "build", "-o", command, "../../cmd/asyncapi-impl")
+	command := build(t)
 	for _, u := range uses {
 		t.Run(u.driver, func(t *testing.T) {
 			binary := u.build(t, command)
@@ -149,6 +148,56 @@ func TestEjectedDriverOutlivesItsServer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestEjectedSuite takes the proof along: the suite passes in the user's
+// module, and sees a line of the driver that was broken there.
+func TestEjectedSuite(t *testing.T) {
+	if !brokers.Real() {
+		t.Skip("needs a real server: ASYNCAPI_IMPL_BROKERS=real")
+	}
+	s := brokers.StartKafka(t)
+	dir := t.TempDir()
+	run(t, dir, "go", "mod", "init", "example.com/app")
+	run(t, dir, build(t), "eject", "kafka/segmentio", "./impl", "--tests")
+	run(t, dir, "go", "mod", "tidy")
+
+	test := func(url string, args ...string) (string, error) {
+		cmd := exec.Command("go", append([]string{"test", "-count=1", "-v", "./impl/kafka"}, args...)...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "KAFKA_URL="+url)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := test(""); err != nil || !strings.Contains(out, "set KAFKA_URL to the server") {
+		t.Errorf("without a server: %v\n%s", err, out)
+	}
+	if out, err := test(s.URL); err != nil || !strings.Contains(out, "--- PASS: TestConformance/") {
+		t.Errorf("with a server: %v\n%s", err, out)
+	}
+	file := filepath.Join(dir, "impl", "kafka", "session.go")
+	source, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const line = "if failed = !s.deliver(m); failed {"
+	broken := strings.Replace(string(source), line, "if s.deliver(m); failed {", 1)
+	if broken == string(source) {
+		t.Fatalf("the line to break is not in the driver any more: %s", line)
+	}
+	if err := os.WriteFile(file, []byte(broken), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := test(s.URL, "-run=TestConformance/^(error-redelivers|error-keeps-order)$"); err == nil || !strings.Contains(out, "the promise: ") {
+		t.Errorf("a driver that forgets failed records passed: %v\n%s", err, out)
+	}
+}
+
+func build(t *testing.T) string {
+	t.Helper()
+	command := filepath.Join(t.TempDir(), "asyncapi-impl")
+	run(t, ".", "go", "build", "-o", command, "../../cmd/asyncapi-impl")
+	return command
 }
 
 // build makes the user's module and gives its program.
