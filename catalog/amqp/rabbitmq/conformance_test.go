@@ -15,8 +15,8 @@ import (
 // one that AMQP_URL names.
 var testBroker func(testing.TB) *conformance.Broker
 
-// testForeign is another client, where there is one.
-var testForeign *conformance.Foreign
+// testForeign gives another client of the protocol.
+var testForeign func(testing.TB) *conformance.Foreign
 
 func TestConformance(t *testing.T) {
 	broker := &conformance.Broker{Name: "rabbitmq", URL: os.Getenv("AMQP_URL")}
@@ -26,7 +26,11 @@ func TestConformance(t *testing.T) {
 	if broker.URL == "" {
 		t.Skip("set AMQP_URL to the server to test against, as in amqp://guest:guest@localhost:5672/")
 	}
-	conformance.Run(t, wiring(broker))
+	d := wiring(broker)
+	if testForeign != nil {
+		d.Foreign = testForeign(t)
+	}
+	conformance.Run(t, d)
 }
 
 func wiring(broker *conformance.Broker) conformance.Driver[*driver.EnvelopeOut, *driver.EnvelopeIn] {
@@ -90,7 +94,6 @@ func wiring(broker *conformance.Broker) conformance.Driver[*driver.EnvelopeOut, 
 			_, err = channel.QueueDelete(address, false, false, false)
 			return err
 		},
-		Foreign: testForeign,
 	}
 }
 
