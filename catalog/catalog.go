@@ -25,6 +25,8 @@ import (
 // the original of the files that stand identically in all of them.
 var drivers = []Driver{
 	{Protocol: "kafka", Library: "segmentio", Import: "github.com/segmentio/kafka-go", Go: "1.23", Default: true},
+	{Protocol: "amqp", Library: "rabbitmq", Import: "github.com/rabbitmq/amqp091-go", Go: "1.21", Default: true},
+	{Protocol: "amqp", Library: "streadway", Import: "github.com/streadway/amqp", Go: "1.21", Note: "library unmaintained: prefer amqp/rabbitmq"},
 }
 
 //go:embed */*/*.go conformance/*.go
