@@ -3,7 +3,6 @@ package conformance
 import (
 	"context"
 	"os"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -24,8 +23,17 @@ type check struct {
 }
 
 // checks are all of them, the slow ones first.
-var checks = slices.Concat(faultChecks, serverChecks, closeChecks, settleChecks, receiveChecks, sendChecks,
+var checks = concat(faultChecks, serverChecks, closeChecks, settleChecks, receiveChecks, sendChecks,
 	orderChecks, subscriberChecks, messageChecks, headerChecks, accessChecks, tlsChecks, replyChecks, foreignChecks, leakChecks)
+
+// concat is slices.Concat, which is younger than the Go of some drivers.
+func concat(all ...[]check) []check {
+	var checks []check
+	for _, some := range all {
+		checks = append(checks, some...)
+	}
+	return checks
+}
 
 // workers is how many checks run at once. They mostly wait, so it does not
 // follow the number of processors.
