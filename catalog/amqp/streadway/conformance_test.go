@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	driver "github.com/asyncapi-impl/asyncapi-impl/catalog/amqp/streadway"
+
 	"github.com/asyncapi-impl/asyncapi-impl/catalog/conformance"
 )
 
