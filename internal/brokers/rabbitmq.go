@@ -172,7 +172,6 @@ func configureRabbitMQ(s *Server) error {
 		"auth_mechanisms.2 = AMQPLAIN",
 		"auth_mechanisms.3 = EXTERNAL",
 		"load_definitions = " + definitionsFile,
-		"collect_statistics_interval = 500", // else the management plugin is 5 s behind
 		"log.file = false",
 		"log.console = true",
 		"log.console.level = info",
