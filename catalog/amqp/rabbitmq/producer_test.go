@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	amqp "github.com/rabbitmq/amqp091-go"
 
 	driver "github.com/asyncapi-impl/asyncapi-impl/catalog/amqp/rabbitmq"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/brokers"
@@ -241,19 +238,5 @@ func TestTextsThatAreTooLong(t *testing.T) {
 	send(t, pub, envelope("x"))
 	if p.Native() != before {
 		t.Error("the connection was lost meanwhile")
-	}
-}
-
-// TestNative: the library's configuration and connection can be reached.
-func TestNative(t *testing.T) {
-	s := managed(t)
-	name := newName()
-	p := producer(t, s.URL, &driver.Options{Name: name, Native: func(c *amqp.Config) { c.Properties["product"] = "mine" }})
-	ask(t, s, "overview", func(map[string]any) bool {
-		connections, err := s.Manage(context.Background(), http.MethodGet, "connections?columns=client_properties", "")
-		return err == nil && strings.Contains(string(connections), name) && strings.Contains(string(connections), `"product":"mine"`)
-	})
-	if p.Native().IsClosed() {
-		t.Error("the connection is closed")
 	}
 }

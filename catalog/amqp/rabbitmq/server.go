@@ -56,7 +56,10 @@ func parseServer(serverURL string) (server, error) {
 	for _, hostport := range strings.Split(hosts, ",") {
 		host, port, err := net.SplitHostPort(hostport)
 		if err != nil {
-			host, port = strings.Trim(hostport, "[]"), defaultPort
+			host, port = hostport, defaultPort
+			if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+				host = host[1 : len(host)-1]
+			}
 		}
 		n, err := strconv.Atoi(port)
 		if host == "" || strings.Contains(host, ":") && net.ParseIP(host) == nil || err != nil || n < 1 || n > 65535 {
