@@ -67,7 +67,7 @@ func (f *feed) run(ctx, active context.Context) error {
 	defer end()
 	defer context.AfterFunc(f.subscriber.abandoned, func() {
 		end()
-		f.channel.Close() // what is in hand goes back to the queue
+		f.session.opened.close(f.channel) // what is in hand goes back to the queue
 	})()
 	f.work, f.stop = context.WithCancelCause(active)
 	defer f.stop(nil)

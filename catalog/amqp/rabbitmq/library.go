@@ -25,3 +25,10 @@ func adapt(s *socket) (net.Conn, func(error) error) {
 		return err
 	}
 }
+
+// channels opens and closes a session's channels.
+type channels struct{}
+
+func (*channels) open(conn *amqp.Connection) (*amqp.Channel, error) { return conn.Channel() }
+
+func (*channels) close(channel *amqp.Channel) error { return channel.Close() }

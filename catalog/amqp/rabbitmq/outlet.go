@@ -103,7 +103,7 @@ func (o *outlet) publish(a *attempt) {
 	}
 	const immediate = false
 	if err := o.channel.Publish(a.exchange, a.key, a.mandatory, immediate, a.properties); err != nil {
-		o.channel.Close()
+		o.session.opened.close(o.channel)
 	}
 	if a.alone {
 		<-a.over
@@ -197,6 +197,7 @@ func (o *outlet) end(reason *amqp.Error) {
 	o.pending = nil
 	o.mu.Unlock()
 	close(o.gone)
+	o.session.opened.close(o.channel)
 	s := o.sender
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,6 +20,7 @@ type session struct {
 	conn    *amqp.Connection
 	socket  *socket
 	options *Options
+	opened  channels
 	gone    chan struct{} // closed when the connection has ended
 	err     error         // why, to be read when it has
 
@@ -193,10 +194,10 @@ func (n *session) open(ctx context.Context, setUp func(*amqp.Channel) error) (*a
 	}
 	done := make(chan result, 1)
 	go func() {
-		channel, err := n.conn.Channel()
+		channel, err := n.opened.open(n.conn)
 		if err == nil {
 			if err = setUp(channel); err != nil {
-				channel.Close()
+				n.opened.close(channel)
 			}
 		}
 		done <- result{channel, err}
@@ -220,7 +221,7 @@ func (n *session) open(ctx context.Context, setUp func(*amqp.Channel) error) (*a
 	}
 	go func() { // until the server answers or the connection ends
 		if r := <-done; r.err == nil {
-			r.channel.Close()
+			n.opened.close(r.channel)
 		}
 	}()
 	return nil, err
@@ -244,7 +245,7 @@ func (n *session) explain(err error) error {
 func (n *session) closeChannel(channel *amqp.Channel, deadline time.Time) {
 	done := make(chan struct{})
 	go func() {
-		channel.Close()
+		n.opened.close(channel)
 		close(done)
 	}()
 	timer := time.NewTimer(time.Until(deadline))

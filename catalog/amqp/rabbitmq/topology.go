@@ -48,7 +48,7 @@ func (c *channel) declare(ctx context.Context, n *session, subscribing bool) (st
 	if err != nil {
 		return "", err
 	}
-	return queue, n.explain(passing.Close())
+	return queue, n.explain(n.opened.close(passing))
 }
 
 // exchangeExists asks on a channel of its own: the answer no closes it.
@@ -59,7 +59,7 @@ func (c *channel) exchangeExists(ctx context.Context, n *session) error {
 	if err != nil {
 		return err
 	}
-	return channel.Close()
+	return n.opened.close(channel)
 }
 
 // declareExchange without a type only looks whether there is one.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 
 	amqp "github.com/streadway/amqp"
 )
@@ -29,6 +30,43 @@ func adapt(s *socket) (net.Conn, func(error) error) {
 		}
 		return err
 	}
+}
+
+// channels opens and closes a session's channels. The library gives the number
+// of a channel free whenever that is closed, also when it was closed before: the
+// channel that has the number by then would hear nothing any more.
+type channels struct {
+	mu   sync.Mutex
+	ends map[*amqp.Channel]<-chan *amqp.Error
+}
+
+func (c *channels) open(conn *amqp.Connection) (*amqp.Channel, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	channel, err := conn.Channel()
+	if err == nil {
+		if c.ends == nil {
+			c.ends = map[*amqp.Channel]<-chan *amqp.Error{}
+		}
+		c.ends[channel] = channel.NotifyClose(make(chan *amqp.Error, 1))
+	}
+	return channel, err
+}
+
+func (c *channels) close(channel *amqp.Channel) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	end := c.ends[channel]
+	delete(c.ends, channel)
+	select {
+	case <-end: // told before the number is free
+		return nil
+	default:
+	}
+	if end == nil {
+		return nil // closed by an earlier call
+	}
+	return channel.Close()
 }
 
 // frames reads whole frames before the library does, to see the server close
