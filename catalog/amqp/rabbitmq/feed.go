@@ -194,7 +194,7 @@ func (f *feed) call(d amqp.Delivery) (err error) {
 	s := f.subscriber
 	err = f.handle(f.handlers, &EnvelopeIn{
 		delivery: d, unread: d.Body,
-		replier: func() (*sender, error) { return s.consumer.replier(s.link) },
+		replier: func(ctx context.Context) (*sender, error) { return s.consumer.replier(ctx, s.link) },
 	})
 	returned = true
 	return err
@@ -205,7 +205,7 @@ func (f *feed) call(d amqp.Delivery) (err error) {
 func (f *feed) hold(deadline time.Time) {
 	timer := time.AfterFunc(time.Until(deadline), func() { f.session.socket.fail(errNoAnswer) })
 	defer timer.Stop()
-	go f.channel.Cancel(consumerTag, false) // ends the deliveries
+	go func() { _ = f.channel.Cancel(consumerTag, false) }() // ends the deliveries
 	for d := range f.deliveries {
 		f.keep(d)
 	}

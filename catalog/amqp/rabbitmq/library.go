@@ -31,4 +31,4 @@ type channels struct{}
 
 func (*channels) open(conn *amqp.Connection) (*amqp.Channel, error) { return conn.Channel() }
 
-func (*channels) close(channel *amqp.Channel) error { return channel.Close() }
+func (*channels) close(channel *amqp.Channel) { channel.Close() }

@@ -130,7 +130,7 @@ type replies struct {
 }
 
 // replier gives what sends the replies to messages that came over a link.
-func (c *Consumer) replier(l *link) (*sender, error) {
+func (c *Consumer) replier(ctx context.Context, l *link) (*sender, error) {
 	c.replying.Lock()
 	defer c.replying.Unlock()
 	if c.replies == nil {
@@ -140,7 +140,7 @@ func (c *Consumer) replier(l *link) (*sender, error) {
 		return r.sender, nil
 	}
 	r := &replies{link: newLink(l.server, l.vhost, l.options)}
-	if err := r.link.start(context.Background()); err != nil {
+	if err := r.link.start(ctx); err != nil {
 		r.link.close(time.Now())
 		return nil, err
 	}

@@ -206,7 +206,7 @@ func encodeField(value any, slices bool) (any, int, bool) {
 type EnvelopeIn struct {
 	delivery amqp.Delivery
 	unread   []byte
-	replier  func() (*sender, error)
+	replier  func(context.Context) (*sender, error)
 }
 
 // Read reads the payload, from where the last Read ended.

@@ -16,14 +16,16 @@ func readable(payload []byte) ([]byte, bool) {
 	if len(payload) < fixed {
 		return nil, false
 	}
-	flags, rest, ok := binary.BigEndian.Uint16(payload[12:]), payload[fixed:], true
+	flags, rest := binary.BigEndian.Uint16(payload[12:]), payload[fixed:]
 	for _, flag := range []uint16{flagContentType, flagContentEncoding} {
 		if flags&flag == 0 {
 			continue
 		}
-		if _, rest, ok = shortText(rest); !ok {
+		_, after, ok := shortText(rest)
+		if !ok {
 			return nil, false
 		}
+		rest = after
 	}
 	if flags&flagHeaders == 0 {
 		return nil, false

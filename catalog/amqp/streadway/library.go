@@ -53,20 +53,19 @@ func (c *channels) open(conn *amqp.Connection) (*amqp.Channel, error) {
 	return channel, err
 }
 
-func (c *channels) close(channel *amqp.Channel) error {
+func (c *channels) close(channel *amqp.Channel) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	end := c.ends[channel]
 	delete(c.ends, channel)
-	select {
-	case <-end: // told before the number is free
-		return nil
-	default:
-	}
 	if end == nil {
-		return nil // closed by an earlier call
+		return // closed by an earlier call
 	}
-	return channel.Close()
+	select {
+	case _, _ = <-end: // told before the number is free
+	default:
+		channel.Close()
+	}
 }
 
 // frames reads whole frames before the library does, to see the server close

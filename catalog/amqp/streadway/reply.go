@@ -146,7 +146,7 @@ func (e *EnvelopeIn) reply(ctx context.Context, envelope *EnvelopeOut) error {
 	case e.replier == nil:
 		return errors.New("a reply has no reply")
 	}
-	s, err := e.replier()
+	s, err := e.replier(ctx)
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,8 @@ func (c *channel) declare(ctx context.Context, n *session, subscribing bool) (st
 	if err != nil {
 		return "", err
 	}
-	return queue, n.explain(n.opened.close(passing))
+	n.opened.close(passing)
+	return queue, nil
 }
 
 // exchangeExists asks on a channel of its own: the answer no closes it.
@@ -56,10 +57,10 @@ func (c *channel) exchangeExists(ctx context.Context, n *session) error {
 	channel, err := n.open(ctx, func(channel *amqp.Channel) error {
 		return declareExchange(channel, c.exchange, true)
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		n.opened.close(channel)
 	}
-	return n.opened.close(channel)
+	return err
 }
 
 // declareExchange without a type only looks whether there is one.
