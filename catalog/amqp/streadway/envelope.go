@@ -107,14 +107,14 @@ func (e *EnvelopeOut) message(ctx context.Context, c *channel) (*message, error)
 	if o.Timestamp {
 		p.Timestamp = time.Now()
 	}
-	for name, value := range map[string]string{
-		"routing key": m.key, "content type": p.ContentType, "content encoding": p.ContentEncoding, "message type": p.Type,
-		"message id": p.MessageId, "correlation id": p.CorrelationId, "reply-to": p.ReplyTo,
+	for _, text := range [...]struct{ name, value string }{
+		{"routing key", m.key}, {"content type", p.ContentType}, {"content encoding", p.ContentEncoding}, {"message type", p.Type},
+		{"message id", p.MessageId}, {"correlation id", p.CorrelationId}, {"reply-to", p.ReplyTo},
 	} {
-		if len(value) > shortString {
-			return nil, fmt.Errorf("%w: a %s has at most %d bytes in AMQP, not %d", ErrUnsupported, name, shortString, len(value))
+		if len(text.value) > shortString {
+			return nil, fmt.Errorf("%w: a %s has at most %d bytes in AMQP, not %d", ErrUnsupported, text.name, shortString, len(text.value))
 		}
-		m.header += 1 + len(value)
+		m.header += 1 + len(text.value)
 	}
 	headers, size, err := encodeHeaders(e.headers, o)
 	if err != nil {

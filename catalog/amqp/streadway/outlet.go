@@ -76,9 +76,8 @@ func (o *outlet) alive() bool {
 // attempt is one publishing of a message.
 type attempt struct {
 	*message
-	alone    bool
 	returned error         // the server had no queue for it
-	over     chan struct{} // closed when the server has answered, or won't
+	over     chan struct{} // for one that goes alone: closed when the server has answered, or won't
 }
 
 // register notes a message as published, before it is: the confirm may be
@@ -89,7 +88,10 @@ func (o *outlet) register(m *message) *attempt {
 	if o.over {
 		return nil
 	}
-	a := &attempt{message: m, alone: m.alone, over: make(chan struct{})}
+	a := &attempt{message: m}
+	if m.alone {
+		a.over = make(chan struct{})
+	}
 	o.pending = append(o.pending, a)
 	return a
 }
@@ -105,7 +107,7 @@ func (o *outlet) publish(a *attempt) {
 	if err := o.channel.Publish(a.exchange, a.key, a.mandatory, immediate, a.properties); err != nil {
 		o.session.opened.close(o.channel)
 	}
-	if a.alone {
+	if a.over != nil {
 		<-a.over
 	}
 }
@@ -177,7 +179,9 @@ func (o *outlet) confirmed(c amqp.Confirmation) {
 	o.pending = o.pending[1:]
 	o.tag++
 	a.by = o
-	close(a.over)
+	if a.over != nil {
+		close(a.over)
+	}
 	switch {
 	case a.returned != nil:
 		a.answer(fmt.Errorf("no queue takes it: %w", a.returned))
@@ -203,14 +207,16 @@ func (o *outlet) end(reason *amqp.Error) {
 	defer s.mu.Unlock()
 	var again []*message
 	for _, a := range pending {
-		close(a.over)
+		if a.over != nil {
+			close(a.over)
+		}
 		switch {
 		case s.stop.Err() != nil:
 			a.answer(ErrClosed)
 		case s.blames(reason) && len(pending) == 1:
 			a.answer(refusal(reason))
 		default:
-			a.message.alone = a.message.alone || s.blames(reason)
+			a.alone = a.alone || s.blames(reason)
 			again = append(again, a.message)
 		}
 	}
