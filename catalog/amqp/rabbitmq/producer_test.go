@@ -10,6 +10,7 @@ import (
 	"time"
 
 	driver "github.com/asyncapi-impl/asyncapi-impl/catalog/amqp/rabbitmq"
+	"github.com/asyncapi-impl/asyncapi-impl/catalog/conformance"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/brokers"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/rabbittest"
 )
@@ -206,6 +207,24 @@ func TestTooLargeForTheServer(t *testing.T) {
 	if err := pub.Send(within(t, 20*time.Second), envelope(strings.Repeat("x", 1<<20+1))); !errors.Is(err, driver.ErrTooLarge) {
 		t.Errorf("Send of a message above the server's limit: %v", err)
 	}
+	send(t, pub, envelope("x"))
+}
+
+// TestSilentServer: a server that still hears this side, and is not heard, is
+// given up.
+func TestSilentServer(t *testing.T) {
+	s := managed(t)
+	url, proxy := through(t, s)
+	p := producer(t, url, &driver.Options{Heartbeat: time.Second})
+	pub := publisher(t, p, newName(), nil)
+	proxy.BlackHole(conformance.ToClient)
+	for ctx := within(t, 15*time.Second); p.Native() != nil; {
+		if ctx.Err() != nil {
+			t.Fatal("a connection that is silent for 15 s is kept, with heartbeats each second")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	proxy.Heal()
 	send(t, pub, envelope("x"))
 }
 
