@@ -215,7 +215,7 @@ func (p *Publisher) Send(ctx context.Context, envelopes ...*EnvelopeOut) error {
 		go func() {
 			defer wg.Done()
 			defer func() { <-slots }()
-			_, _, errs[i] = p.exchange(ctx, e, 64<<10)
+			_, errs[i] = p.exchange(ctx, e, 64<<10)
 		}()
 	}
 	wg.Wait()
@@ -239,14 +239,14 @@ func (p *Publisher) Request(ctx context.Context, envelope *EnvelopeOut) (*Envelo
 		return nil, fmt.Errorf("http: request to %q: %w", p.address, err)
 	}
 	defer done()
-	response, body, err := p.exchange(ctx, envelope, p.producer.options.MaxBody+1)
-	if err == nil && int64(len(body)) > p.producer.options.MaxBody {
+	in, err := p.exchange(ctx, envelope, p.producer.options.MaxBody+1)
+	if err == nil && int64(len(in.payload)) > p.producer.options.MaxBody {
 		err = fmt.Errorf("%w: the response has more than %d bytes", ErrTooLarge, p.producer.options.MaxBody)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("http: request to %q: %w", p.address, err)
 	}
-	return &EnvelopeIn{request: response.Request, response: response, header: response.Header, payload: body, unread: body}, nil
+	return in, nil
 }
 
 // begin counts a call for Close, and bounds it.
@@ -276,13 +276,13 @@ func (p *Publisher) begin(ctx context.Context) (context.Context, func(), error) 
 
 // exchange makes a request until there is an answer, and reads at most limit
 // bytes of its body.
-func (p *Publisher) exchange(ctx context.Context, e *EnvelopeOut, limit int64) (*http.Response, []byte, error) {
+func (p *Publisher) exchange(ctx context.Context, e *EnvelopeOut, limit int64) (*EnvelopeIn, error) {
 	if e == nil {
-		return nil, nil, errors.New("the envelope is nil")
+		return nil, errors.New("the envelope is nil")
 	}
 	target, header, err := p.target(e)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	// The transport may still read the body when a request has given up.
 	payload := bytes.Clone(e.payload)
@@ -293,15 +293,15 @@ func (p *Publisher) exchange(ctx context.Context, e *EnvelopeOut, limit int64) (
 		}
 		if err == nil {
 			if response.StatusCode/100 != 2 {
-				return nil, nil, &StatusError{Code: response.StatusCode, Header: response.Header, Body: body[:min(len(body), 64<<10)]}
+				return nil, &StatusError{Code: response.StatusCode, Header: response.Header, Body: body[:min(len(body), 64<<10)]}
 			}
-			return response, body, nil
+			return &EnvelopeIn{request: response.Request, response: response, header: response.Header, payload: body, unread: body}, nil
 		}
 		if alerted(err) {
-			return nil, nil, fmt.Errorf("%w: %w", ErrUnauthorized, err)
+			return nil, fmt.Errorf("%w: %w", ErrUnauthorized, err)
 		}
 		if final(err) {
-			return nil, nil, err
+			return nil, err
 		}
 		timer := time.NewTimer(p.producer.options.backoff(attempt))
 		select {
@@ -311,12 +311,12 @@ func (p *Publisher) exchange(ctx context.Context, e *EnvelopeOut, limit int64) (
 			timer.Stop()
 		}
 		if p.stop.Err() != nil {
-			return nil, nil, fmt.Errorf("%w: %w", ErrClosed, err)
+			return nil, fmt.Errorf("%w: %w", ErrClosed, err)
 		}
 		if errors.Is(err, ctx.Err()) {
-			return nil, nil, err
+			return nil, err
 		}
-		return nil, nil, fmt.Errorf("%w: %w", ctx.Err(), err)
+		return nil, fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
 }
 
