@@ -287,15 +287,15 @@ func (p *Publisher) exchange(ctx context.Context, e *EnvelopeOut, limit int64) (
 	// The transport may still read the body when a request has given up.
 	payload := bytes.Clone(e.payload)
 	for attempt := 0; ; attempt++ {
-		response, body, err := p.try(ctx, target, header, payload, limit)
+		in, err := p.try(ctx, target, header, payload, limit)
 		if ctx.Err() == nil {
 			p.producer.report(err)
 		}
 		if err == nil {
-			if response.StatusCode/100 != 2 {
-				return nil, &StatusError{Code: response.StatusCode, Header: response.Header, Body: body[:min(len(body), 64<<10)]}
+			if code := in.StatusCode(); code/100 != 2 {
+				return nil, &StatusError{Code: code, Header: in.header, Body: in.payload[:min(len(in.payload), 64<<10)]}
 			}
-			return &EnvelopeIn{request: response.Request, response: response, header: response.Header, payload: body, unread: body}, nil
+			return in, nil
 		}
 		if alerted(err) {
 			return nil, fmt.Errorf("%w: %w", ErrUnauthorized, err)
@@ -320,22 +320,22 @@ func (p *Publisher) exchange(ctx context.Context, e *EnvelopeOut, limit int64) (
 	}
 }
 
-func (p *Publisher) try(ctx context.Context, target string, header http.Header, payload []byte, limit int64) (*http.Response, []byte, error) {
+func (p *Publisher) try(ctx context.Context, target string, header http.Header, payload []byte, limit int64) (*EnvelopeIn, error) {
 	attempt, cancel := context.WithTimeout(ctx, p.producer.options.Timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(attempt, p.operation.Method, target, bytes.NewReader(payload))
 	if err != nil {
-		return nil, nil, &finalError{err}
+		return nil, &finalError{err}
 	}
 	request.Header = header.Clone()
 	if p.producer.login != nil {
 		if err := p.producer.login.set(ctx, request); err != nil {
-			return nil, nil, &finalError{err}
+			return nil, &finalError{err}
 		}
 	}
 	response, err := p.producer.client.Do(request)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	// Read to the end, else the connection can't be used again.
 	defer response.Body.Close()
@@ -344,9 +344,9 @@ func (p *Publisher) try(ctx context.Context, target string, header http.Header, 
 		_, err = io.CopyN(io.Discard, response.Body, 256<<10)
 	}
 	if err != nil && err != io.EOF {
-		return nil, nil, err
+		return nil, err
 	}
-	return response, body, nil
+	return &EnvelopeIn{request: response.Request, response: response, header: response.Header, payload: body, unread: body}, nil
 }
 
 // finalError is one that comes before the network.
