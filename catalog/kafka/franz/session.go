@@ -1,0 +1,377 @@
+package franz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const (
+	// commitInterval is the least time between two commits: the first settled
+	// record is committed at once, those that follow together.
+	commitInterval = 100 * time.Millisecond
+	// fetchWait is how long the server holds the answer while it has nothing new.
+	fetchWait = 500 * time.Millisecond
+	// watchInterval is how often the topic is looked at.
+	watchInterval = 5 * time.Second
+)
+
+// errNewTopic ends a session whose topic was deleted and created again.
+var errNewTopic = errors.New("the topic is another one of the same name")
+
+// session is a client of the library that reads the topic during a Receive.
+type session struct {
+	subscriber *Subscriber
+	client     *kgo.Client
+	handle     func(context.Context, *EnvelopeIn) error
+	slots      chan struct{} // one for each handler that may run
+	dirty      chan struct{} // told when a record is settled
+
+	work     context.Context // no new handler after it is done
+	stop     context.CancelCauseFunc
+	handlers context.Context // what the handlers' contexts come from
+
+	committing sync.Mutex // held from reading what is settled to the server's answer
+	mu         sync.Mutex
+	readers    map[int32]*reader
+	panicked   any
+}
+
+func newSession(s *Subscriber, handle func(context.Context, *EnvelopeIn) error) (*session, error) {
+	o := s.network.options
+	session := &session{
+		subscriber: s, handle: handle,
+		slots: make(chan struct{}, o.Concurrency), dirty: make(chan struct{}, 1),
+		readers: map[int32]*reader{},
+	}
+	options := []kgo.Opt{
+		// Markers of transactions are nobody's records, but the offsets go on
+		// past them.
+		kgo.KeepControlRecords(),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxWait(min(fetchWait, max(o.Timeout/2, 10*time.Millisecond))),
+		kgo.FetchMaxPartitionBytes(int32(min(o.MaxFetchBytes, 1<<30))),
+	}
+	if s.group == "" {
+		s.mu.Lock()
+		offsets := map[int32]kgo.Offset{}
+		for id, next := range s.positions {
+			offsets[id] = kgo.NewOffset().At(next)
+		}
+		s.mu.Unlock()
+		options = append(options, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{s.topic: offsets}))
+	} else {
+		options = append(options,
+			kgo.ConsumeTopics(s.topic),
+			kgo.ConsumerGroup(s.group),
+			kgo.Balancers(kgo.RangeBalancer(), kgo.RoundRobinBalancer()),
+			kgo.SessionTimeout(o.SessionTimeout),
+			kgo.RebalanceTimeout(o.RebalanceTimeout),
+			kgo.HeartbeatInterval(min(o.SessionTimeout/10, 3*time.Second)),
+			kgo.DisableAutoCommit(),
+			// Partitions must not go between a poll and its dispatch.
+			kgo.BlockRebalanceOnPoll(),
+			kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) { session.revoked(gone[s.topic]) }),
+			kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) { session.lost(gone[s.topic]) }),
+		)
+	}
+	var err error
+	session.client, err = s.network.newClient(options...)
+	return session, err
+}
+
+// run returns when active ends, or something fails that can't heal: after the
+// handlers that run have returned and what they settled is committed.
+func (s *session) run(ctx, active context.Context) error {
+	handlers, abandon := context.WithCancel(ctx)
+	defer abandon()
+	defer context.AfterFunc(s.subscriber.abandoned, abandon)()
+	s.handlers = handlers
+	s.work, s.stop = context.WithCancelCause(active)
+	defer s.stop(nil)
+
+	var keepers sync.WaitGroup
+	keep, release := context.WithCancel(context.Background())
+	keepers.Go(func() { s.watch(s.work) })
+	if s.subscriber.group != "" {
+		keepers.Go(func() { s.commits(keep) })
+	}
+	for s.work.Err() == nil {
+		s.dispatch(s.client.PollFetches(s.work))
+		s.client.AllowRebalance()
+	}
+	// Until the handlers are through the client stays in the group.
+	s.revoked(s.owned())
+	release()
+	keepers.Wait()
+	s.leave()
+	if err := context.Cause(s.work); !errors.Is(err, errNewTopic) {
+		return err
+	}
+	return nil
+}
+
+// dispatch gives records to the readers of their partitions.
+func (s *session) dispatch(fetches kgo.Fetches) {
+	log := s.subscriber.network.options.Logger.With("topic", s.subscriber.topic)
+	fetches.EachError(func(_ string, partition int32, err error) {
+		var loss *kgo.ErrDataLoss
+		switch {
+		case s.work.Err() != nil:
+		case errors.As(err, &loss):
+			log.Warn("kafka: the offset is gone", "partition", partition, "error", err)
+		case final(err):
+			s.stop(err)
+		}
+	})
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(p.Records) == 0 || s.work.Err() != nil {
+			return
+		}
+		r := s.readers[p.Partition]
+		if r == nil {
+			r = s.newReader(p.Partition)
+			s.readers[p.Partition] = r
+		}
+		r.add(p.Records)
+	})
+}
+
+func (s *session) owned() []int32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []int32
+	for id := range s.readers {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// revoked waits for the handlers of partitions that are about to go to another
+// member, and commits what they settled.
+func (s *session) revoked(ids []int32) {
+	readers := s.end(ids, false)
+	if len(readers) == 0 {
+		return
+	}
+	if err := s.commit(context.Background()); err != nil {
+		s.subscriber.network.options.Logger.Warn("kafka: offsets not committed, their records will come again", "topic", s.subscriber.topic, "error", err)
+	}
+	s.forget(readers)
+}
+
+// lost waits for the handlers of partitions that are somebody else's already.
+// What they settle is not committed.
+func (s *session) lost(ids []int32) {
+	s.forget(s.end(ids, true))
+}
+
+func (s *session) end(ids []int32, gone bool) []*reader {
+	s.mu.Lock()
+	var readers []*reader
+	for _, id := range ids {
+		if r := s.readers[id]; r != nil {
+			readers = append(readers, r)
+			r.gone = r.gone || gone
+			r.stop()
+			if gone {
+				r.lost()
+			}
+		}
+	}
+	s.mu.Unlock()
+	for _, r := range readers {
+		// Then the group does not wait any longer either.
+		timer := time.AfterFunc(s.subscriber.network.options.RebalanceTimeout, r.lost)
+		r.running.Wait()
+		timer.Stop()
+		r.lost()
+	}
+	return readers
+}
+
+// forget waits for the commit under way, which may be about these readers: the
+// next generation of the group must not get it.
+func (s *session) forget(readers []*reader) {
+	s.committing.Lock()
+	defer s.committing.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range readers {
+		if s.readers[r.id] == r {
+			delete(s.readers, r.id)
+		}
+		r.resume()
+	}
+}
+
+// commit commits what is settled.
+func (s *session) commit(ctx context.Context) error {
+	if s.subscriber.group == "" {
+		return nil
+	}
+	s.committing.Lock()
+	defer s.committing.Unlock()
+	offsets := map[int32]kgo.EpochOffset{}
+	s.mu.Lock()
+	for id, r := range s.readers {
+		if r.settled.Offset > r.committed && !r.gone {
+			offsets[id] = r.settled
+		}
+	}
+	s.mu.Unlock()
+	if len(offsets) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.subscriber.network.options.Timeout)
+	defer cancel()
+	var failure error
+	s.client.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{s.subscriber.topic: offsets},
+		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, response *kmsg.OffsetCommitResponse, err error) {
+			failure = err
+			if err != nil {
+				return
+			}
+			for _, topic := range response.Topics {
+				for _, p := range topic.Partitions {
+					if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+						failure = err
+					}
+				}
+			}
+		})
+	if failure != nil {
+		return failure
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, at := range offsets {
+		if r := s.readers[id]; r != nil {
+			r.committed = at.Offset
+		}
+	}
+	return nil
+}
+
+func (s *session) commits(ctx context.Context) {
+	for failures := 0; ; {
+		select {
+		case <-s.dirty:
+		case <-ctx.Done():
+			return
+		}
+		wait := commitInterval
+		if err := s.commit(ctx); err != nil {
+			if final(err) {
+				s.stop(err)
+			}
+			wait = s.subscriber.network.options.backoff(failures)
+			failures++
+			s.settledSome()
+		} else {
+			failures = 0
+		}
+		if !sleep(ctx, wait) {
+			return
+		}
+	}
+}
+
+func (s *session) settledSome() {
+	select {
+	case s.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// watch hears of what the library keeps to itself: the topic is gone or a new
+// one, the login is not accepted any more. Without a group it also finds new
+// partitions.
+func (s *session) watch(ctx context.Context) {
+	n := s.subscriber.network
+	health := n.health()
+	defer health.end()
+	var id [16]byte
+	var missing time.Time // since when the topic is unknown
+	for first := true; first || sleep(ctx, min(watchInterval, n.options.Timeout/2)); first = false {
+		topic, err := n.topic(ctx, s.subscriber.topic)
+		if ctx.Err() != nil {
+			return
+		}
+		health.report(err)
+		switch {
+		case final(err):
+			s.stop(err)
+		case kind(err) == ErrNotFound:
+			// It can pass: a server that has just started knows no topics yet.
+			if missing.IsZero() {
+				missing = time.Now()
+			} else if time.Since(missing) > n.options.Timeout {
+				s.stop(fmt.Errorf("topic: %w", err))
+			}
+		case err == nil:
+			missing = time.Time{}
+			if id != ([16]byte{}) && id != topic.TopicID {
+				s.stop(errNewTopic)
+			}
+			id = topic.TopicID
+			s.grow(topic)
+		}
+	}
+}
+
+// grow reads partitions that are new since Subscriber: they hold only records
+// sent since.
+func (s *session) grow(topic kmsg.MetadataResponseTopic) {
+	if s.subscriber.group != "" {
+		return // the group sees to it
+	}
+	fresh := map[int32]kgo.Offset{}
+	s.subscriber.mu.Lock()
+	for _, p := range topic.Partitions {
+		if _, known := s.subscriber.positions[p.Partition]; !known {
+			s.subscriber.positions[p.Partition] = 0
+			fresh[p.Partition] = kgo.NewOffset().AtStart()
+		}
+	}
+	s.subscriber.mu.Unlock()
+	if len(fresh) > 0 {
+		s.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{s.subscriber.topic: fresh})
+	}
+}
+
+// leave ends the client, and tells the group that this member is gone.
+func (s *session) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), min(s.subscriber.network.options.Timeout, 2*time.Second))
+	defer cancel()
+	s.client.AllowRebalance()
+	if err := s.client.LeaveGroupContext(ctx); err != nil {
+		s.subscriber.network.options.Logger.Info("kafka: left the group without a word, it will wait for the session time-out", "group", s.subscriber.group, "error", err)
+	}
+	s.client.CloseAllowingRebalance()
+}
+
+// quit takes the member out of the group while a handler still runs: the client
+// itself would wait for it.
+func (s *session) quit() {
+	member, _ := s.client.GroupMetadata()
+	if member == "" {
+		return
+	}
+	request := kmsg.NewPtrLeaveGroupRequest()
+	request.Group, request.MemberID = s.subscriber.group, member
+	leaving := kmsg.NewLeaveGroupRequestMember()
+	leaving.MemberID = member
+	request.Members = append(request.Members, leaving)
+	ctx, cancel := context.WithTimeout(context.Background(), min(s.subscriber.network.options.Timeout, 2*time.Second))
+	defer cancel()
+	_, _ = ask(ctx, s.subscriber.network, request.RequestWith)
+}
