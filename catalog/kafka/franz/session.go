@@ -35,7 +35,8 @@ type session struct {
 
 	work     context.Context // no new handler after it is done
 	stop     context.CancelCauseFunc
-	handlers context.Context // what the handlers' contexts come from
+	handlers context.Context    // what the handlers' contexts come from
+	close    context.CancelFunc // ends the client's context
 
 	committing sync.Mutex // held from reading what is settled to the server's answer
 	mu         sync.Mutex
@@ -50,7 +51,14 @@ func newSession(s *Subscriber, handle func(context.Context, *EnvelopeIn) error) 
 		slots: make(chan struct{}, o.Concurrency), dirty: make(chan struct{}, 1),
 		readers: map[int32]*reader{},
 	}
+	ctx, end := context.WithCancel(context.Background())
+	session.close = end
 	options := []kgo.Opt{
+		kgo.WithContext(ctx),
+		// When the link falls silent the heartbeats notice. The connection that
+		// joins the group must not be one from before, whose answer it would
+		// await for RebalanceTimeout.
+		kgo.ConnIdleTimeout(max(o.Timeout/2, 100*time.Millisecond)),
 		// Markers of transactions are nobody's records, but the offsets go on
 		// past them.
 		kgo.KeepControlRecords(),
@@ -348,19 +356,17 @@ func (s *session) grow(topic kmsg.MetadataResponseTopic) {
 	}
 }
 
-// leave ends the client, and tells the group that this member is gone.
+// leave ends the client and takes the member out of the group. The client by
+// itself would first wait for a rebalance under way.
 func (s *session) leave() {
-	ctx, cancel := context.WithTimeout(context.Background(), min(s.subscriber.network.options.Timeout, 2*time.Second))
-	defer cancel()
 	s.client.AllowRebalance()
-	if err := s.client.LeaveGroupContext(ctx); err != nil {
-		s.subscriber.network.options.Logger.Info("kafka: left the group without a word, it will wait for the session time-out", "group", s.subscriber.group, "error", err)
-	}
-	s.client.CloseAllowingRebalance()
+	s.close()
+	s.client.Close()
+	s.quit()
 }
 
-// quit takes the member out of the group while a handler still runs: the client
-// itself would wait for it.
+// quit tells the group that this member is gone, so that the others take over at
+// once. It does not wait for handlers.
 func (s *session) quit() {
 	member, _ := s.client.GroupMetadata()
 	if member == "" {
@@ -371,7 +377,10 @@ func (s *session) quit() {
 	leaving := kmsg.NewLeaveGroupRequestMember()
 	leaving.MemberID = member
 	request.Members = append(request.Members, leaving)
-	ctx, cancel := context.WithTimeout(context.Background(), min(s.subscriber.network.options.Timeout, 2*time.Second))
+	n := s.subscriber.network
+	ctx, cancel := context.WithTimeout(context.Background(), min(n.options.Timeout, 2*time.Second))
 	defer cancel()
-	_, _ = ask(ctx, s.subscriber.network, request.RequestWith)
+	if _, err := ask(ctx, n, request.RequestWith); err != nil {
+		n.options.Logger.Info("kafka: left the group without a word, it will wait for the session time-out", "group", s.subscriber.group, "error", err)
+	}
 }
