@@ -85,7 +85,7 @@ func (s *session) run(ctx, active context.Context) error {
 	readers.Wait()
 	release()
 	keepers.Wait()
-	if err := s.commit(context.Background()); err != nil {
+	if err := s.subscriber.insist(s.commit); err != nil {
 		s.subscriber.network.options.Logger.Warn("kafka: offsets not committed, their records will come again", "topic", s.subscriber.topic, "error", err)
 	}
 	if err := context.Cause(s.work); !errors.Is(err, errRebalance) {
@@ -360,8 +360,8 @@ func (s *session) heartbeats(ctx context.Context) {
 func (s *session) outcome(err error) {
 	switch {
 	case ended(err):
-		s.lost() // the partitions are somebody else's
 		s.stop(errRebalance)
+		s.lost() // the partitions are somebody else's
 	case errors.Is(err, kafka.RebalanceInProgress):
 		s.stop(errRebalance)
 	case final(err):
