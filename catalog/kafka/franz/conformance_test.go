@@ -1,6 +1,7 @@
 package franz_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -18,8 +20,11 @@ import (
 )
 
 // testBroker gives the server to test against. Without it the server is the
-// one that KAFKA_URL names.
-var testBroker func(testing.TB) *conformance.Broker
+// one that KAFKA_URL names. testForeign is another Kafka client.
+var (
+	testBroker  func(testing.TB) *conformance.Broker
+	testForeign *conformance.Foreign
+)
 
 func TestConformance(t *testing.T) {
 	broker := &conformance.Broker{Name: "kafka", URL: os.Getenv("KAFKA_URL")}
@@ -75,6 +80,7 @@ func wiring(broker *conformance.Broker) conformance.Driver[*driver.EnvelopeOut, 
 			return errs
 		},
 		SecureScheme: "kafka-secure",
+		Foreign:      testForeign,
 		SetKey:       func(e *driver.EnvelopeOut, key string) { e.SetKey([]byte(key)) },
 		Delete: func(ctx context.Context, address string) error {
 			p, err := driver.NewProducer(broker.URL, nil, nil)
@@ -99,7 +105,7 @@ func wiring(broker *conformance.Broker) conformance.Driver[*driver.EnvelopeOut, 
 func options(s conformance.Settings) *driver.Options {
 	o := &driver.Options{
 		TLS: s.TLS, Timeout: s.Timeout, MaxBackoff: s.Backoff, Concurrency: s.Concurrency, Logger: s.Logger,
-		NoDeclare: s.NoDeclare, SessionTimeout: s.KeepAlive,
+		NoDeclare: s.NoDeclare, SessionTimeout: cmp.Or(s.KeepAlive, 6*time.Second),
 		// The server names its own address: stay on the one that was given.
 		Native: []kgo.Opt{kgo.Dialer(func(ctx context.Context, network, _ string) (net.Conn, error) {
 			scheme, host, _ := strings.Cut(s.URL, "://")
@@ -110,7 +116,7 @@ func options(s conformance.Settings) *driver.Options {
 		})},
 	}
 	if s.User != "" {
-		o.Security = driver.Plain{User: s.User, Password: s.Password}
+		o.Security = driver.ScramSHA256{User: s.User, Password: s.Password}
 	}
 	return o
 }
