@@ -14,6 +14,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl"
 )
 
 // metadataAge is how old the library's knowledge of topics and leaders gets.
@@ -31,9 +32,10 @@ type network struct {
 	stop    context.Context // done when close begins
 	stopNow context.CancelFunc
 
-	failing   atomic.Int32
-	links     connections
-	closeOnce sync.Once
+	loginBegun atomic.Bool
+	failing    atomic.Int32
+	links      connections
+	closeOnce  sync.Once
 }
 
 // connect reaches the server and logs in, or says why it can't.
@@ -55,13 +57,28 @@ func connect(serverURL string, bindings *ServerBindings, o Options, extra ...kgo
 		if n != nil {
 			n.close()
 		}
-		hint := ""
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			hint = " (a server that expects TLS, a login, or neither, hangs up like this)"
+			if n.loginBegun.Load() {
+				// Servers that know no SaslAuthenticate (KIP-152) say no like this.
+				err = fmt.Errorf("%w: the server hung up during the login: %w", ErrUnauthorized, err)
+			} else {
+				err = fmt.Errorf("%w (a server that expects TLS, a login, or neither, hangs up like this)", err)
+			}
 		}
-		return nil, fmt.Errorf("kafka: connect to %s: %w%s", strings.Join(s.seeds, ","), classify(err), hint)
+		return nil, fmt.Errorf("kafka: connect to %s: %w", strings.Join(s.seeds, ","), classify(err))
 	}
 	return n, nil
+}
+
+// login is a mechanism that tells when the server lets it begin.
+type login struct {
+	sasl.Mechanism
+	begun *atomic.Bool
+}
+
+func (l login) Authenticate(ctx context.Context, host string) (sasl.Session, []byte, error) {
+	l.begun.Store(true)
+	return l.Mechanism.Authenticate(ctx, host)
 }
 
 // open declares a channel's topic. A channel with a client id gets a network
@@ -136,7 +153,7 @@ func (n *network) newClient(extra ...kgo.Opt) (*kgo.Client, error) {
 		kgo.MetadataMinAge(min(age, 250*time.Millisecond)), kgo.MetadataMaxAge(age),
 	}
 	if mechanism != nil {
-		options = append(options, kgo.SASL(mechanism))
+		options = append(options, kgo.SASL(login{mechanism, &n.loginBegun}))
 	}
 	if n.clientID != "" {
 		options = append(options, kgo.ClientID(n.clientID))
