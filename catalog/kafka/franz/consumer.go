@@ -150,12 +150,12 @@ func (s *Subscriber) receive(ctx context.Context, handle func(context.Context, *
 	defer cancel()
 	defer context.AfterFunc(s.closing, cancel)()
 	for attempt := 0; ; attempt++ {
-		session, err := newSession(s, handle)
+		session, err := newSession(ctx, active, s, handle)
 		if err != nil {
 			return err
 		}
 		s.setSession(session)
-		err = session.run(ctx, active)
+		err = session.run()
 		s.setSession(nil)
 		if session.panicked != nil {
 			panic(session.panicked)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -35,7 +36,8 @@ type session struct {
 
 	work     context.Context // no new handler after it is done
 	stop     context.CancelCauseFunc
-	handlers context.Context    // what the handlers' contexts come from
+	handlers context.Context // what the handlers' contexts come from
+	abandon  context.CancelFunc
 	close    context.CancelFunc // ends the client's context
 
 	committing sync.Mutex // held from reading what is settled to the server's answer
@@ -44,17 +46,21 @@ type session struct {
 	panicked   any
 }
 
-func newSession(s *Subscriber, handle func(context.Context, *EnvelopeIn) error) (*session, error) {
+// newSession makes a client, which joins the group at once.
+func newSession(ctx, active context.Context, s *Subscriber, handle func(context.Context, *EnvelopeIn) error) (*session, error) {
 	o := s.network.options
 	session := &session{
 		subscriber: s, handle: handle,
 		slots: make(chan struct{}, o.Concurrency), dirty: make(chan struct{}, 1),
 		readers: map[int32]*reader{},
 	}
-	ctx, end := context.WithCancel(context.Background())
+	session.work, session.stop = context.WithCancelCause(active)
+	session.handlers, session.abandon = context.WithCancel(ctx)
+	client, end := context.WithCancel(context.Background())
 	session.close = end
 	options := []kgo.Opt{
-		kgo.WithContext(ctx),
+		kgo.WithContext(client),
+		kgo.WithHooks(session),
 		// When the link falls silent the heartbeats notice. The connection that
 		// joins the group must not be one from before, whose answer it would
 		// await for RebalanceTimeout.
@@ -90,20 +96,24 @@ func newSession(s *Subscriber, handle func(context.Context, *EnvelopeIn) error) 
 		)
 	}
 	var err error
-	session.client, err = s.network.newClient(options...)
+	if session.client, err = s.network.newClient(options...); err != nil {
+		session.release()
+	}
 	return session, err
+}
+
+// OnBrokerConnect implements kgo.HookBrokerConnect: the library would try again
+// what can't heal.
+func (s *session) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
+	if final(err) {
+		s.stop(err)
+	}
 }
 
 // run returns when active ends, or something fails that can't heal: after the
 // handlers that run have returned and what they settled is committed.
-func (s *session) run(ctx, active context.Context) error {
-	handlers, abandon := context.WithCancel(ctx)
-	defer abandon()
-	defer context.AfterFunc(s.subscriber.abandoned, abandon)()
-	s.handlers = handlers
-	s.work, s.stop = context.WithCancelCause(active)
-	defer s.stop(nil)
-
+func (s *session) run() error {
+	defer context.AfterFunc(s.subscriber.abandoned, s.abandon)()
 	var keepers sync.WaitGroup
 	keep, release := context.WithCancel(context.Background())
 	keepers.Go(func() { s.watch(s.work) })
@@ -119,8 +129,8 @@ func (s *session) run(ctx, active context.Context) error {
 	release()
 	keepers.Wait()
 	s.leave()
-	if err := context.Cause(s.work); !errors.Is(err, errNewTopic) {
-		return err
+	if cause := context.Cause(s.work); !errors.Is(cause, errNewTopic) {
+		return cause
 	}
 	return nil
 }
@@ -363,6 +373,13 @@ func (s *session) leave() {
 	s.close()
 	s.client.Close()
 	s.quit()
+	s.release()
+}
+
+func (s *session) release() {
+	s.stop(nil)
+	s.abandon()
+	s.close()
 }
 
 // quit tells the group that this member is gone, so that the others take over at

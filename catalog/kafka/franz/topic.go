@@ -44,11 +44,12 @@ func (n *network) declare(ctx context.Context, name string, bindings *ChannelBin
 		if !bindings.declares() {
 			return n.autoCreate(limit, ctx, name)
 		}
-		if err = n.create(limit, name, bindings); err == nil {
-			return nil
+		created := n.create(limit, name, bindings)
+		if created != nil && !errors.Is(created, kerr.TopicAlreadyExists) {
+			return created
 		}
-		if errors.Is(err, kerr.TopicAlreadyExists) {
-			topic, err = n.topic(limit, name)
+		if topic, err = n.appear(limit, name); created == nil {
+			return err
 		}
 	}
 	if err != nil || n.options.NoDeclare {
@@ -82,6 +83,16 @@ func (n *network) create(ctx context.Context, name string, b *ChannelBindings) e
 		return kerr.UnknownServerError
 	}
 	return answer(response.Topics[0].ErrorCode, response.Topics[0].ErrorMessage)
+}
+
+// appear waits for a topic that was just created: not every server knows it yet.
+func (n *network) appear(ctx context.Context, name string) (kmsg.MetadataResponseTopic, error) {
+	for attempt := 0; ; attempt++ {
+		topic, err := n.topic(ctx, name)
+		if !errors.Is(err, kerr.UnknownTopicOrPartition) || !sleep(ctx, n.options.backoff(attempt)/10) {
+			return topic, err
+		}
+	}
 }
 
 // autoCreate asks the server to create a topic with its own defaults
