@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -36,10 +37,10 @@ func kind(err error) error {
 			}
 		}
 	}
-	// An alert means that the server does not accept the client's certificate,
-	// or that there is none.
-	var alert tls.AlertError
-	if errors.As(err, &alert) {
+	// A TLS alert means that the server does not accept the client's
+	// certificate, or that there is none. Its type is not exported.
+	var alert *net.OpError
+	if errors.As(err, &alert) && alert.Op == "remote error" {
 		return ErrUnauthorized
 	}
 	for _, passing := range []error{
