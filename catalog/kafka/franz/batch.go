@@ -39,10 +39,11 @@ func producing(o *Options, compression kgo.CompressionCodec) []kgo.Opt {
 
 // record is a message on its way, and the Send that waits for it.
 type record struct {
-	message *kgo.Record
-	size    int
-	ctx     context.Context // the Send's
-	done    chan error
+	message   *kgo.Record // the library's while it is under way
+	partition partition
+	size      int
+	ctx       context.Context // the Send's
+	done      chan error
 
 	mu   sync.Mutex
 	last error // why it is not there yet
@@ -54,7 +55,7 @@ func newRecord(ctx context.Context, m *kgo.Record) *record {
 	for _, h := range m.Headers {
 		size += 10 + len(h.Key) + len(h.Value)
 	}
-	return &record{message: m, size: size, ctx: ctx, done: make(chan error, 1)}
+	return &record{message: m, partition: partition{m.Topic, m.Partition}, size: size, ctx: ctx, done: make(chan error, 1)}
 }
 
 func (r *record) failed(err error) {
@@ -68,8 +69,6 @@ func (r *record) cause() error {
 	defer r.mu.Unlock()
 	return r.last
 }
-
-func (r *record) partition() partition { return partition{r.message.Topic, r.message.Partition} }
 
 type partition struct {
 	topic string
@@ -148,10 +147,10 @@ func (s *sender) enqueue(records []*record) {
 		if r == nil {
 			continue
 		}
-		l := s.lanes[r.partition()]
+		l := s.lanes[r.partition]
 		if l == nil {
 			l = &lane{sender: s, wake: make(chan struct{}, 1)}
-			s.lanes[r.partition()] = l
+			s.lanes[r.partition] = l
 		}
 		l.queue = append(l.queue, r)
 		if !l.running {
@@ -165,7 +164,7 @@ func (s *sender) enqueue(records []*record) {
 // wake tells a record's lane that its Send has ended.
 func (s *sender) wake(r *record) {
 	s.mu.Lock()
-	l := s.lanes[r.partition()]
+	l := s.lanes[r.partition]
 	s.mu.Unlock()
 	select {
 	case l.wake <- struct{}{}:
@@ -240,7 +239,7 @@ func (l *lane) deliver(batch []*record, health *health) {
 		case k == ErrNotFound:
 			// The library does not see by itself that a topic is a new one of
 			// the same name.
-			n.client.PurgeTopicsFromProducing(batch[0].message.Topic)
+			n.client.PurgeTopicsFromProducing(batch[0].partition.topic)
 		}
 		for _, r := range batch {
 			r.failed(err)
