@@ -197,8 +197,10 @@ func only(url string) func(ctx context.Context, network, _ string) (net.Conn, er
 }
 
 func seeds(url string) []string {
-	_, hosts, _ := strings.Cut(url, "://")
-	return strings.Split(hosts, ",")
+	if _, hosts, ok := strings.Cut(url, "://"); ok {
+		url = hosts
+	}
+	return strings.Split(url, ",")
 }
 
 // Segmentio is kafka-go's client.
