@@ -119,17 +119,17 @@ func (r *reader) deliver(record *kgo.Record) bool {
 	if r.work.Err() != nil {
 		return false
 	}
-	log := r.session.subscriber.network.options.Logger.With("topic", record.Topic, "partition", record.Partition, "offset", record.Offset)
-	switch err := r.call(record); {
-	case err == nil:
+	err := r.call(record)
+	if err == nil {
 		return true
-	case rejected(err):
-		log.Warn("kafka: record rejected", "error", err)
-		return true
-	default:
-		log.Warn("kafka: handler failed, the record comes again", "error", err)
-		return false
 	}
+	what := "kafka: handler failed, the record comes again"
+	if rejected(err) {
+		what = "kafka: record rejected"
+	}
+	r.session.subscriber.network.options.Logger.Warn(what,
+		"topic", record.Topic, "partition", record.Partition, "offset", record.Offset, "error", err)
+	return rejected(err)
 }
 
 // call keeps a panic for Receive, which runs in the caller's goroutine.
