@@ -121,7 +121,11 @@ func (e *refIn) Read(p []byte) (int, error) {
 
 func (e *refIn) Payload() []byte {
 	if e.bug == "private form of messages" {
-		return bytes.TrimPrefix(e.m.Payload, []byte("ref:"))
+		payload, mine := bytes.CutPrefix(e.m.Payload, []byte("ref:"))
+		if !mine {
+			return nil
+		}
+		return payload
 	}
 	return e.m.Payload
 }

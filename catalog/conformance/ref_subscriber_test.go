@@ -160,6 +160,17 @@ func (s *refSubscriber) settleOn(session *refSession, tag int, op string) {
 	}()
 }
 
+// settleQueue acknowledges what no handler has seen.
+func (s *refSubscriber) settleQueue() {
+	for _, d := range s.queue {
+		select {
+		case d.session.out <- []byte(fmt.Sprintf(`{"Op":"ack","Sub":%d,"Tag":%d}`+"\n", s.id, d.frame.Tag)):
+		case <-d.session.lost:
+		}
+	}
+	s.queue = nil
+}
+
 // Receive runs as many workers as handlers may run at once.
 func (s *refSubscriber) Receive(ctx context.Context, handle func(context.Context, *refIn) error) error {
 	bug := s.c.bug
@@ -199,17 +210,13 @@ func (s *refSubscriber) Receive(ctx context.Context, handle func(context.Context
 	}
 	if bug == "returns while a handler runs" {
 		<-inner.Done()
-		go workers.Wait()
-	} else {
-		workers.Wait()
+		return inner.Err()
 	}
+	workers.Wait()
 	s.mu.Lock()
 	s.receiving = false
 	if bug == "loses the backlog on cancel" {
-		for _, d := range s.queue {
-			s.settleOn(d.session, d.frame.Tag, "ack")
-		}
-		s.queue = nil
+		s.settleQueue()
 	}
 	s.mu.Unlock()
 	if panicked != nil {
@@ -344,7 +351,7 @@ func (s *refSubscriber) handle(ctx context.Context, d refDelivery, handle func(c
 		verdict = "ack"
 	default:
 		select {
-		case <-time.After(min(s.c.s.Backoff, 20*time.Millisecond)):
+		case <-time.After(s.c.s.Backoff / 5):
 		case <-ctx.Done():
 		case <-s.closing:
 		case <-s.c.ctx.Done():
@@ -383,12 +390,7 @@ func (s *refSubscriber) Close() error {
 	s.c.mu.Unlock()
 	if s.c.bug == "loses the backlog on Close" {
 		s.mu.Lock()
-		for _, d := range s.queue {
-			select {
-			case d.session.out <- []byte(fmt.Sprintf(`{"Op":"ack","Sub":%d,"Tag":%d}`+"\n", s.id, d.frame.Tag)):
-			case <-d.session.lost:
-			}
-		}
+		s.settleQueue()
 		s.mu.Unlock()
 	}
 	if session != nil {

@@ -90,6 +90,10 @@ func refDriver(b *Broker, plain *refBroker, m mode, bug string) Driver[*refOut, 
 		return d
 	}
 	d.Broker, d.Delete, d.Foreign = nil, nil, nil
+	if m == answered {
+		// Its own replies go through a subscription, which this mode answers.
+		d.Request = nil
+	}
 	listening := d.NewConsumer
 	d.NewConsumer = func(s Settings) (Consumer[*refIn], error) {
 		own := &refBroker{addr: "127.0.0.1:0", answered: m == answered, addresses: map[string]map[string]*refQueue{}}

@@ -273,9 +273,10 @@ func (l *lane) produce(batch []*record) (int, error) {
 	ctx, cancel := context.WithCancel(l.sender.network.stop)
 	defer cancel()
 	results := make(chan error, len(batch))
+	promise := func(_ *kgo.Record, err error) { results <- err }
 	for _, r := range batch {
 		r.message.Context = nil // what an earlier attempt left there
-		client.Produce(ctx, r.message, func(_ *kgo.Record, err error) { results <- err })
+		client.Produce(ctx, r.message, promise)
 	}
 	sent := 0
 	var failure error

@@ -2,165 +2,124 @@ package franz_test
 
 import (
 	"context"
-	"io"
-	"os"
+	"fmt"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	driver "github.com/asyncapi-impl/asyncapi-impl/catalog/kafka/franz"
 )
 
-func TestExample(t *testing.T) {
-	exampleURL = broker(t)
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout := os.Stdout
-	os.Stdout = w
-	Example()
-	os.Stdout = stdout
-	w.Close()
-	if out, err := io.ReadAll(r); err != nil || string(out) != "Hello, Kafka!\n" {
-		t.Errorf("the example printed %q, %v", out, err)
-	}
-}
+// The bare library does what a user would write with it for the same promise:
+// acks=all, no waiting for more records, and a reader that commits.
 
-const benchmarkSize, benchmarkBatch = 200, 100
-
-func bareClient(b *testing.B, url string, options ...kgo.Opt) *kgo.Client {
+func library(b *testing.B, url string, options ...kgo.Opt) *kgo.Client {
 	client, err := kgo.NewClient(append(options, kgo.SeedBrokers(strings.Split(url, ",")...),
 		kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.NoCompression()))...)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(client.Close)
 	return client
 }
 
-// One record a call, from one goroutine; then many records a call; then one
-// record a call from many goroutines.
 func BenchmarkSend(b *testing.B) {
-	url, topic := broker(b), newTopic()
-	p := producer(b, url, nil)
-	pub := create(b, p, topic, 1)
-	bare := bareClient(b, url, kgo.DefaultProduceTopic(topic))
-	payload := make([]byte, benchmarkSize)
-	ctx := context.Background()
-	ours := func(n int) func() error {
-		var all []*driver.EnvelopeOut
-		for range n {
-			e := driver.NewEnvelopeOut()
-			e.SetPayload(payload)
-			all = append(all, e)
-		}
-		return func() error { return pub.Send(ctx, all...) }
-	}
-	theirs := func(n int) func() error {
-		return func() error {
-			all := make([]*kgo.Record, n)
-			for i := range all {
-				all[i] = &kgo.Record{Value: payload}
+	url, payload := broker(b), make([]byte, 1024)
+	for _, size := range []int{1, 100} {
+		b.Run(fmt.Sprintf("batch=%d/driver", size), func(b *testing.B) {
+			pub := publisher(b, producer(b, url, nil), newTopic(), nil)
+			envelopes := make([]*driver.EnvelopeOut, size)
+			for i := range envelopes {
+				envelopes[i] = driver.NewEnvelopeOut()
+				envelopes[i].SetPayload(payload)
 			}
-			return bare.ProduceSync(ctx, all...).FirstErr()
-		}
-	}
-	for _, mode := range []struct {
-		name     string
-		records  int
-		parallel bool
-	}{{"one", 1, false}, {"batch", benchmarkBatch, false}, {"parallel", 1, true}} {
-		for _, who := range []struct {
-			name string
-			send func(int) func() error
-		}{{"driver", ours}, {"kgo", theirs}} {
-			b.Run(mode.name+"/"+who.name, func(b *testing.B) {
-				b.ReportAllocs()
-				b.SetBytes(int64(mode.records * benchmarkSize))
-				if !mode.parallel {
-					send := who.send(mode.records)
-					for b.Loop() {
-						if err := send(); err != nil {
-							b.Fatal(err)
-						}
-					}
-					return
+			b.ReportAllocs()
+			b.SetBytes(int64(size * len(payload)))
+			for b.Loop() {
+				if err := pub.Send(context.Background(), envelopes...); err != nil {
+					b.Fatal(err)
 				}
-				b.SetParallelism(50)
-				b.RunParallel(func(pb *testing.PB) {
-					send := who.send(mode.records)
-					for pb.Next() {
-						if err := send(); err != nil {
-							b.Error(err)
-						}
-					}
-				})
-			})
-		}
+			}
+		})
+		b.Run(fmt.Sprintf("batch=%d/library", size), func(b *testing.B) {
+			topic := newTopic()
+			publisher(b, producer(b, url, nil), topic, nil)
+			client := library(b, url, kgo.DefaultProduceTopic(topic))
+			defer client.Close()
+			b.ReportAllocs()
+			b.SetBytes(int64(size * len(payload)))
+			for b.Loop() {
+				records := make([]*kgo.Record, size)
+				for i := range records {
+					records[i] = &kgo.Record{Value: payload}
+				}
+				if err := client.ProduceSync(context.Background(), records...).FirstErr(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
 func BenchmarkReceive(b *testing.B) {
-	url, topic := broker(b), newTopic()
-	p := producer(b, url, nil)
-	pub := create(b, p, topic, 1)
-	payload := make([]byte, benchmarkSize)
-	fill := func(b *testing.B) {
-		for sent := 0; sent < b.N; {
-			var all []*driver.EnvelopeOut
-			for ; len(all) < 1000 && sent < b.N; sent++ {
-				e := driver.NewEnvelopeOut()
-				e.SetPayload(payload)
-				all = append(all, e)
-			}
-			send(b, pub, all...)
+	url, topic, payload := broker(b), newTopic(), make([]byte, 1024)
+	const records = 10_000
+	pub := create(b, producer(b, url, nil), topic, 1)
+	for range records / 100 {
+		envelopes := make([]*driver.EnvelopeOut, 100)
+		for i := range envelopes {
+			envelopes[i] = driver.NewEnvelopeOut()
+			envelopes[i].SetPayload(payload)
 		}
+		send(b, pub, envelopes...)
 	}
-	c := consumer(b, url, nil)
+	group := 0
+	// The time to join the group is left out.
 	b.Run("driver", func(b *testing.B) {
-		sub := subscriber(b, c, topic, nil)
-		fill(b)
 		b.ReportAllocs()
-		b.SetBytes(benchmarkSize)
-		b.ResetTimer()
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		n := 0
-		_ = sub.Receive(ctx, func(context.Context, *driver.EnvelopeIn) error {
-			if n++; n == b.N {
-				b.StopTimer()
-				cancel()
+		b.SetBytes(records * int64(len(payload)))
+		for b.Loop() {
+			b.StopTimer()
+			group++
+			sub := subscriber(b, consumer(b, url, nil), topic, inGroup(fmt.Sprint("d", group)))
+			ctx, cancel := context.WithCancel(context.Background())
+			n := 0
+			_ = sub.Receive(ctx, func(context.Context, *driver.EnvelopeIn) error {
+				switch n++; n {
+				case 1:
+					b.StartTimer()
+				case records:
+					b.StopTimer()
+					cancel()
+				}
+				return nil
+			})
+			if err := sub.Close(); err != nil {
+				b.Fatal(err)
 			}
-			return nil
-		})
+			b.StartTimer()
+		}
 	})
-	b.Run("kgo", func(b *testing.B) {
-		sub := bareClient(b, url, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtEnd()}}))
-		// The end is where it is when the first poll asks for it.
-		var ready atomic.Bool
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			for !ready.Load() {
-				if err := pub.Send(context.Background(), driver.NewEnvelopeOut()); err != nil {
-					b.Error(err)
+	b.Run("library", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetBytes(records * int64(len(payload)))
+		for b.Loop() {
+			b.StopTimer()
+			group++
+			client := library(b, url, kgo.ConsumeTopics(topic), kgo.ConsumerGroup(fmt.Sprint("l", group)),
+				kgo.AutoCommitMarks(), kgo.AutoCommitInterval(100*time.Millisecond))
+			for n := 0; n < records; {
+				for _, r := range client.PollFetches(context.Background()).Records() {
+					client.MarkCommitRecords(r)
+					if n++; n == 1 {
+						b.StartTimer()
+					}
 				}
 			}
-		})
-		sub.PollFetches(context.Background())
-		ready.Store(true)
-		wg.Wait()
-		fill(b)
-		b.ReportAllocs()
-		b.SetBytes(benchmarkSize)
-		b.ResetTimer()
-		for n := 0; n < b.N; {
-			for range sub.PollFetches(context.Background()).RecordsAll() {
-				n++
-			}
+			b.StopTimer()
+			client.Close()
+			b.StartTimer()
 		}
 	})
 }

@@ -213,6 +213,8 @@ func (s *Subscriber) release() {
 
 // ends reads where each partition ends now.
 func (n *network) ends(ctx context.Context, name string) (map[int32]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, n.options.Timeout)
+	defer cancel()
 	topic, err := n.topic(ctx, name)
 	if err != nil {
 		return nil, err
@@ -242,7 +244,7 @@ func (n *network) ends(ctx context.Context, name string) (map[int32]int64, error
 			}
 		}
 		// A topic that was just created may have no leaders yet.
-		if err == nil || final(err) || attempt == 8 || !sleep(ctx, n.options.backoff(attempt)) {
+		if err == nil || final(err) || !sleep(ctx, n.options.backoff(attempt)) {
 			return ends, err
 		}
 	}
