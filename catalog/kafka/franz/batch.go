@@ -219,9 +219,12 @@ func (l *lane) deliver(batch []*record, health *health) {
 		for _, r := range batch[:sent] {
 			r.done <- nil
 		}
-		health.report(err)
 		if err == nil {
+			health.report(nil)
 			return
+		}
+		if !errors.Is(err, context.Canceled) {
+			health.report(err)
 		}
 		batch = batch[sent:]
 		switch k := kind(err); {

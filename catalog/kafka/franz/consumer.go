@@ -173,6 +173,16 @@ func (s *Subscriber) setSession(session *session) {
 	s.session = session
 }
 
+// restart reads a topic that is another one of the same name from its first
+// record.
+func (s *Subscriber) restart() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id := range s.positions {
+		s.positions[id] = 0
+	}
+}
+
 // Close ends Receive and waits until the handlers that run have returned and
 // are settled, at most Options.Timeout; then their contexts end and the error
 // says so. The group is left at once, so that its other members take over.

@@ -599,3 +599,58 @@ func TestOneReceiveAtATime(t *testing.T) {
 	cancel()
 	<-done
 }
+
+// A topic that was deleted and created again under a running Receive is read
+// from its first record.
+func TestTopicCreatedAgain(t *testing.T) {
+	url := broker(t)
+	p := producer(t, url, nil)
+	o := &driver.Options{Timeout: 2 * time.Second, SessionTimeout: 2 * time.Second, MaxBackoff: 200 * time.Millisecond}
+	for _, grouped := range []bool{false, true} {
+		t.Run(fmt.Sprintf("group %t", grouped), func(t *testing.T) {
+			topic := newTopic()
+			pub := create(t, p, topic, 1)
+			var bindings *driver.ChannelBindings
+			if grouped {
+				bindings = inGroup(topic)
+			}
+			sub := subscriber(t, consumer(t, url, o), topic, bindings)
+			ctx, cancel := context.WithCancel(within(t, 60*time.Second))
+			defer cancel()
+			got := make(chan string, 100)
+			done := make(chan error, 1)
+			go func() {
+				done <- sub.Receive(ctx, func(_ context.Context, e *driver.EnvelopeIn) error {
+					got <- string(e.Payload())
+					return nil
+				})
+			}()
+			send(t, pub, envelope("", "1"), envelope("", "2"))
+			for range 2 {
+				<-got
+			}
+			for grouped && committed(t, p.Native(), topic, topic, 1) != 2 {
+				time.Sleep(time.Millisecond)
+			}
+			if err := wiring(&conformance.Broker{URL: url}).Delete(ctx, topic); err != nil {
+				t.Fatal(err)
+			}
+			pub = create(t, producer(t, url, nil), topic, 1)
+			send(t, pub, envelope("", "3"), envelope("", "4"), envelope("", "5"))
+			for want := 3; want <= 5; want++ {
+				select {
+				case s := <-got:
+					if s != fmt.Sprint(want) {
+						t.Errorf("got %s, not %d", s, want)
+					}
+				case err := <-done:
+					t.Fatal(err)
+				case <-ctx.Done():
+					t.Fatalf("%d did not come", want)
+				}
+			}
+			cancel()
+			<-done
+		})
+	}
+}

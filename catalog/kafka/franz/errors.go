@@ -45,6 +45,7 @@ func kind(err error) error {
 	}
 	for _, passing := range []error{
 		kerr.RebalanceInProgress, kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.FencedInstanceID, kerr.OffsetOutOfRange,
+		kerr.StaleMemberEpoch, kerr.FencedMemberEpoch,
 		kerr.OutOfOrderSequenceNumber, kerr.UnknownProducerID, kerr.InvalidProducerEpoch,
 	} {
 		if errors.Is(err, passing) {

@@ -149,7 +149,7 @@ func (n *network) newClient(extra ...kgo.Opt) (*kgo.Client, error) {
 		kgo.AlwaysRetryEOF(),
 		kgo.RequestTimeoutOverhead(max(o.Timeout, 100*time.Millisecond)),
 		kgo.RetryTimeout(o.Timeout),
-		kgo.RetryBackoffFn(func(n int) time.Duration { return o.backoff(n - 1) }),
+		kgo.RetryBackoffFn(func(n int) time.Duration { return o.backoff(max(n-1, 0)) }),
 		kgo.MetadataMinAge(min(age, 250*time.Millisecond)), kgo.MetadataMaxAge(age),
 	}
 	if mechanism != nil {
