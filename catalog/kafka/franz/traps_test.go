@@ -172,6 +172,11 @@ func TestRevokeWaitsForTheHandler(t *testing.T) {
 	if _, err := cluster.WaitGroupInfo(ctx, topic, func(g *kfake.GroupInfo) bool { return g != nil && g.State == "PreparingRebalance" }); err != nil {
 		t.Fatal("the second member did not join:", err)
 	}
+	select {
+	case got := <-entered:
+		t.Errorf("%s came while the handler of 1 runs", got)
+	case <-time.After(300 * time.Millisecond): // a rebalance takes a few milliseconds
+	}
 	close(proceed)
 	if got := <-entered; got != "2" {
 		t.Errorf("then came %s", got)
