@@ -27,7 +27,7 @@ func producing(o *Options, compression kgo.CompressionCodec) []kgo.Opt {
 		kgo.ProducerBatchCompression(compression),
 		kgo.ProducerBatchMaxBytes(maxRecordBytes),
 		kgo.ProducerLinger(0),
-		kgo.ProduceRequestTimeout(max(o.Timeout, 100*time.Millisecond)),
+		kgo.ProduceRequestTimeout(o.exchange()),
 		kgo.RecordRetries(attempts),
 		kgo.UnknownTopicRetries(attempts),
 		// Without it a record that is under way when the server falls silent

@@ -147,7 +147,7 @@ func (n *network) newClient(extra ...kgo.Opt) (*kgo.Client, error) {
 		kgo.WithHooks(&n.links),
 		kgo.DisableClientMetrics(),
 		kgo.AlwaysRetryEOF(),
-		kgo.RequestTimeoutOverhead(max(o.Timeout, 100*time.Millisecond)),
+		kgo.RequestTimeoutOverhead(o.exchange()),
 		kgo.RetryTimeout(o.Timeout),
 		kgo.RetryBackoffFn(func(n int) time.Duration { return o.backoff(max(n-1, 0)) }),
 		kgo.MetadataMinAge(min(age, 250*time.Millisecond)), kgo.MetadataMaxAge(age),

@@ -95,6 +95,12 @@ func (o *Options) backoff(n int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
+// exchange is Timeout for one exchange with the server, within the library's
+// limits.
+func (o *Options) exchange() time.Duration {
+	return min(max(o.Timeout, 100*time.Millisecond), 15*time.Minute)
+}
+
 func (o *Options) milliseconds() int32 { return int32(min(o.Timeout.Milliseconds(), math.MaxInt32)) }
 
 // sleep waits, and tells whether ctx let it.

@@ -60,7 +60,7 @@ func newSession(ctx, active context.Context, s *Subscriber, handle func(context.
 		// When the link falls silent the heartbeats notice. The connection that
 		// joins the group must not be one from before, whose answer it would
 		// await for RebalanceTimeout.
-		kgo.ConnIdleTimeout(max(o.Timeout/2, 100*time.Millisecond)),
+		kgo.ConnIdleTimeout(max(o.exchange()/2, 100*time.Millisecond)),
 		// Markers of transactions are nobody's records, but the offsets go on
 		// past them.
 		kgo.KeepControlRecords(),

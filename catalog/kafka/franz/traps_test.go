@@ -312,3 +312,26 @@ func TestLeadersMove(t *testing.T) {
 		t.Errorf("%d of %d came: %v", len(seen), total, err)
 	}
 }
+
+// The library refuses values outside of its limits.
+func TestOptionsOfAnySize(t *testing.T) {
+	url := broker(t)
+	for _, o := range []*driver.Options{
+		{MaxFetchBytes: 1}, {MaxFetchBytes: 200 << 20}, {MaxFetchBytes: 1 << 40}, {MaxBatchBytes: 1}, {MaxBatchBytes: 1 << 30},
+		{Timeout: 90 * time.Millisecond}, {Timeout: 400 * time.Hour}, {SessionTimeout: time.Second}, {SessionTimeout: 5 * time.Minute},
+		{RebalanceTimeout: time.Second}, {MinBackoff: time.Nanosecond, MaxBackoff: time.Nanosecond}, {Concurrency: 1000},
+	} {
+		topic := newTopic()
+		wait := *o
+		if wait.Timeout > 0 && wait.Timeout < time.Second {
+			wait.Timeout = 0 // too short for a real server that is busy
+			if _, err := driver.NewProducer("127.0.0.1:1", nil, o); err == nil {
+				t.Error("reached a server that is not there")
+			}
+		}
+		send(t, create(t, producer(t, url, &wait), topic, 1), envelope("", "a"), envelope("", "b"))
+		if got := payloads(receive(t, subscriber(t, consumer(t, url, &wait), topic, inGroup(topic)), 2)); got != "a b" {
+			t.Errorf("%+v: got %q", o, got)
+		}
+	}
+}
