@@ -27,7 +27,9 @@ func producing(o *Options, compression kgo.CompressionCodec) []kgo.Opt {
 		kgo.ProducerBatchCompression(compression),
 		kgo.ProducerBatchMaxBytes(maxRecordBytes),
 		kgo.ProducerLinger(0),
-		kgo.ProduceRequestTimeout(o.exchange()),
+		// The library waits for the sum before it takes a connection for dead.
+		kgo.ProduceRequestTimeout(max(o.exchange()/2, 100*time.Millisecond)),
+		kgo.RequestTimeoutOverhead(max(o.exchange()/2, 100*time.Millisecond)),
 		kgo.RecordRetries(attempts),
 		kgo.UnknownTopicRetries(attempts),
 		// Without it a record that is under way when the server falls silent

@@ -23,9 +23,9 @@
 //
 // Send: acks=all, in order within a partition, by an idempotent producer: a
 // batch whose confirmation is lost on the way is sent again and stored once.
-// Twice it can arrive where the server answers with an error for longer than a
-// few attempts, or where you send again what Send gave up. None is lost without
-// an error. Records with a key go where the Java client would send them.
+// Twice it arrives where you send again what Send gave up, or where the server
+// has forgotten the producer. None is lost without an error. Records with a key
+// go where the Java client would send them.
 //
 // Receive: at least once. The group's offset passes a record when its handler
 // has returned nil or Reject, and never one that is not settled; commits carry
