@@ -112,7 +112,7 @@ type Publisher struct {
 // Envelopes for one partition keep their order; those without a key go to one
 // partition together, the next call's to another. While the cluster can't be
 // reached it tries again, until ctx ends or, where ctx has no deadline,
-// Options.Timeout; a record whose confirmation was lost is then sent twice.
+// Options.Timeout; a record whose confirmation was lost is stored once.
 //
 // Where some of several envelopes fail, errors.As gives SendErrors. Errors:
 // ErrTooLarge, ErrUnsupported for a header, ErrNotFound for a topic or
