@@ -26,6 +26,8 @@ import (
 var drivers = []Driver{
 	{Protocol: "kafka", Library: "segmentio", Import: "github.com/segmentio/kafka-go", Go: "1.23"},
 	{Protocol: "kafka", Library: "franz", Import: "github.com/twmb/franz-go/pkg/kgo", Go: "1.26.0", Default: true},
+	{Protocol: "amqp", Library: "rabbitmq", Import: "github.com/rabbitmq/amqp091-go", Go: "1.21", Default: true},
+	{Protocol: "amqp", Library: "streadway", Import: "github.com/streadway/amqp", Go: "1.21", Note: "library unmaintained: prefer amqp/rabbitmq"},
 	{Protocol: "http", Library: "std", Go: "1.24", Default: true},
 }
 

@@ -77,6 +77,7 @@ type Server struct {
 	prepare   func(context.Context) error // before the first start
 	processes []*process                  // in the order of their start
 	proxied   chan [2]string
+	ctl       []string // the environment of rabbitmqctl
 
 	mu sync.Mutex // one Kill, Restart, Stop, Pause, Resume at a time
 }

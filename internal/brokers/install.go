@@ -34,6 +34,7 @@ func Install(ctx context.Context, out io.Writer) error {
 		{"mosquitto", lookPath("mosquitto")},
 		{"redis-server", lookPath("redis-server")},
 		{"nats-server", lookPath("nats-server")},
+		{"python3-pika", func() (string, error) { return PythonWith("pika") }}, // another client of RabbitMQ
 	} {
 		if _, err := p.present(); err != nil {
 			packages = append(packages, p.name)
@@ -43,6 +44,21 @@ func Install(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	return installKafka(ctx, out)
+}
+
+// PythonWith looks for a Python that has a module. Debian's packages are for
+// Debian's Python, which need not be the first on the PATH.
+func PythonWith(module string) (string, error) {
+	var err error
+	for _, python := range []string{"/usr/bin/python3", "python3"} {
+		var path string
+		if path, err = exec.LookPath(python); err == nil {
+			if err = exec.Command(path, "-c", "import "+module).Run(); err == nil {
+				return path, nil
+			}
+		}
+	}
+	return "", err
 }
 
 // lookPath also looks where Debian keeps servers, which is not on every
