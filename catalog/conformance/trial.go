@@ -173,7 +173,7 @@ func (t *trial) through(side, url string) string {
 
 // connectionsGone runs after everything was closed.
 func (t *trial) connectionsGone(side string) {
-	if p := t.proxy(side); !t.Failed() && !t.eventually(t.grace, func() bool { return p.Open() == 0 }) {
+	if p := t.proxy(side); p != nil && !t.Failed() && !t.eventually(t.grace, func() bool { return p.Open() == 0 }) {
 		t.fail("%d connections of the %s are open after everything was closed", p.Open(), side)
 	}
 }
