@@ -63,8 +63,12 @@ type traffic struct {
 	failed  []error
 }
 
-func (l *link) traffic(in *inbox) *traffic {
-	f := &traffic{l: l, in: in, done: make(chan struct{})}
+func (l *link) traffic(in *inbox) *traffic { return l.trafficFrom(in, 0) }
+
+// trafficFrom begins with another number: that of earlier traffic, of which
+// something may still come.
+func (l *link) trafficFrom(in *inbox, next int) *traffic {
+	f := &traffic{l: l, in: in, next: next, done: make(chan struct{})}
 	go func() {
 		defer close(f.done)
 		for !f.stopped.Load() && l.t.ctx.Err() == nil {

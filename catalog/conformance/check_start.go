@@ -111,7 +111,7 @@ func listenerRestart(t *trial) {
 	f.stopped.Store(true)
 	<-f.done
 	in := l.receive(accept)
-	next := l.traffic(in)
+	next := l.trafficFrom(in, f.count())
 	next.flows("after the listening side was restarted", 20)
 	next.finish()
 	if !t.caps.AtMostOnce {
