@@ -1,0 +1,213 @@
+package coder
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/coder/websocket"
+)
+
+// wire is a connection as the library gives it.
+type wire struct {
+	ws *websocket.Conn
+	// raw is what ws runs over, possibly below TLS. Closing it is the one way
+	// to end a Close of the library that waits.
+	raw   net.Conn
+	heard atomic.Int64 // when the peer last gave a sign of life, in Unix nanoseconds
+}
+
+func (o *Options) compressionMode() websocket.CompressionMode {
+	if o.Compression {
+		return websocket.CompressionNoContextTakeover
+	}
+	return websocket.CompressionDisabled
+}
+
+func (w *wire) open(ws *websocket.Conn, raw net.Conn, limit int) *wire {
+	if t, ok := raw.(*tls.Conn); ok {
+		raw = t.NetConn() // its own Close waits to say goodbye
+	}
+	w.ws, w.raw = ws, raw
+	w.hear()
+	ws.SetReadLimit(int64(limit))
+	return w
+}
+
+func (w *wire) hear() { w.heard.Store(time.Now().UnixNano()) }
+
+// dialWire makes a connection. ctx bounds the handshake alone.
+func dialWire(ctx context.Context, o *Options, url string, header http.Header) (*wire, error) {
+	w := &wire{}
+	var raw net.Conn
+	transport := &http.Transport{
+		Proxy:           http.ProxyFromEnvironment,
+		TLSClientConfig: o.TLS.Clone(),
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+			raw = conn
+			return conn, err
+		},
+		DisableKeepAlives: true, // nothing may stay of a refused handshake
+	}
+	options := &websocket.DialOptions{
+		HTTPClient: &http.Client{
+			Transport: transport,
+			// A redirection would carry the credentials elsewhere.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		HTTPHeader:      header,
+		Subprotocols:    subprotocols(o, header),
+		CompressionMode: o.compressionMode(),
+		OnPingReceived:  func(context.Context, []byte) bool { w.hear(); return true },
+		OnPongReceived:  func(context.Context, []byte) { w.hear() },
+	}
+	if o.Native != nil {
+		o.Native(options, nil)
+	}
+	ws, response, err := websocket.Dial(ctx, url, options)
+	if err != nil {
+		if response != nil && response.StatusCode != http.StatusSwitchingProtocols {
+			text, _ := io.ReadAll(io.LimitReader(response.Body, 512))
+			err = &statusError{response.StatusCode, strings.TrimRight(": "+strings.TrimSpace(string(text)), ": ")}
+		}
+		return nil, err
+	}
+	if len(options.Subprotocols) > 0 && ws.Subprotocol() == "" {
+		ws.CloseNow()
+		return nil, fmt.Errorf("%w: none of the subprotocols %q is spoken", ErrRefused, options.Subprotocols)
+	}
+	return w.open(ws, raw, o.MaxMessageBytes), nil
+}
+
+// subprotocols takes those that the bindings gave as a header.
+func subprotocols(o *Options, header http.Header) []string {
+	const name = "Sec-Websocket-Protocol"
+	list := append([]string{}, o.Subprotocols...)
+	for _, value := range header[name] {
+		for _, p := range strings.Split(value, ",") {
+			list = append(list, strings.TrimSpace(p))
+		}
+	}
+	header.Del(name)
+	return list
+}
+
+// acceptWire answers a handshake. On an error the refusal has been written.
+func acceptWire(rw http.ResponseWriter, r *http.Request, o *Options) (*wire, error) {
+	w := &wire{}
+	options := &websocket.AcceptOptions{
+		Subprotocols:    o.Subprotocols,
+		OriginPatterns:  o.Origins,
+		CompressionMode: o.compressionMode(),
+		OnPingReceived:  func(context.Context, []byte) bool { w.hear(); return true },
+		OnPongReceived:  func(context.Context, []byte) { w.hear() },
+	}
+	if o.Native != nil {
+		o.Native(nil, options)
+	}
+	hijacker := &hijacker{ResponseWriter: rw}
+	ws, err := websocket.Accept(hijacker, r, options)
+	if err != nil {
+		return nil, err
+	}
+	return w.open(ws, hijacker.conn, o.MaxMessageBytes), nil
+}
+
+// hijacker keeps the connection that the library takes.
+type hijacker struct {
+	http.ResponseWriter
+	conn net.Conn
+}
+
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffer, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	h.conn = conn
+	return conn, buffer, err
+}
+
+func (w *wire) subprotocol() string { return w.ws.Subprotocol() }
+
+// read gives the next message, and answers pings meanwhile. It has no context:
+// one that ended would end the connection, and not only the wait.
+func (w *wire) read() (OpCode, []byte, error) {
+	for {
+		kind, reader, err := w.ws.Reader(context.Background())
+		var payload []byte
+		if err == nil {
+			payload, err = io.ReadAll(&ear{reader, w})
+		}
+		switch {
+		case errors.Is(err, context.DeadlineExceeded) && reader == nil:
+			// A pong found no room for 5 s because a message is stuck. The
+			// connection is alive: if not, the next read says so.
+			continue
+		case err != nil:
+			return 0, nil, readError(err)
+		case kind == websocket.MessageText && !utf8.Valid(payload):
+			return 0, nil, &protocolError{1007, errors.New("a text message that is not UTF-8")}
+		}
+		return OpCode(kind), payload, nil
+	}
+}
+
+func readError(err error) error {
+	var closed websocket.CloseError
+	switch {
+	case errors.As(err, &closed):
+		return &CloseError{int(closed.Code), closed.Reason, err}
+	case errors.Is(err, websocket.ErrMessageTooBig):
+		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+	}
+	return err
+}
+
+// ear takes every piece of a message as a sign of life.
+type ear struct {
+	io.Reader
+	wire *wire
+}
+
+func (e *ear) Read(p []byte) (int, error) {
+	n, err := e.Reader.Read(p)
+	e.wire.hear()
+	return n, err
+}
+
+// write sends a message, however long that takes: see Peer.
+func (w *wire) write(opCode OpCode, payload []byte) error {
+	return w.ws.Write(context.Background(), websocket.MessageType(opCode), payload)
+}
+
+// ping asks for a sign of life. Whether one comes is told by heard.
+func (w *wire) ping(ctx context.Context) { _ = w.ws.Ping(ctx) }
+
+// close says goodbye and waits for the answer, at most timeout.
+func (w *wire) close(code int, reason string, timeout time.Duration) {
+	timer := time.AfterFunc(timeout, w.kill)
+	defer timer.Stop()
+	_ = w.ws.Close(websocket.StatusCode(code), reason)
+}
+
+// kill ends the connection at once. It is nil where Native brought a transport
+// of its own.
+func (w *wire) kill() {
+	if w.raw != nil {
+		_ = w.raw.Close()
+	}
+}
+
+// release ends the connection at once and frees what it holds.
+func (w *wire) release() {
+	w.kill()
+	_ = w.ws.CloseNow()
+}
