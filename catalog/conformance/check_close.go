@@ -135,7 +135,7 @@ func closeWaits(t *trial) {
 	if err := in.ended(); !errors.Is(err, t.d.errors.Closed) {
 		t.fail("expected ErrClosed from Receive, got %s", describe(err))
 	}
-	t.must(errors.Join(sent()...), "Send")
+	t.must(sent(), "Send")
 	if t.caps.NoPersistence {
 		return
 	}
@@ -149,17 +149,17 @@ func closeWaits(t *trial) {
 }
 
 func closeBounded(t *trial) {
-	release := make(chan struct{})
+	release := t.gate()
 	const timeout = 500 * time.Millisecond
 	l := t.open(setup{consumer: func(s *Settings) { s.Timeout = timeout }})
-	in := l.receive(func(delivery) error { <-release; return nil })
+	in := l.receive(func(delivery) error { release.wait(); return nil })
 	sent := l.sendAside(text(0))
 	in.wait(1)
 	began := time.Now()
 	l.subscriber.Close()
 	l.consumer.Close()
 	took := time.Since(began)
-	close(release)
+	release.open()
 	in.ended()
 	sent()
 	if took > 2*timeout+t.grace {
@@ -252,7 +252,7 @@ func closeDuringSend(t *trial) {
 func closeDuringReceive(t *trial) {
 	const n = 200
 	l := t.open(setup{Channel: Channel{Group: "load"}, Settings: Settings{Concurrency: 4}})
-	in := l.receive(accept)
+	in := l.receive(func(delivery) error { time.Sleep(2 * time.Millisecond); return nil })
 	sent := l.sendAside(texts(0, n)...)
 	in.wait(20)
 	t.must(l.subscriber.Close(), "Subscriber.Close under load")
@@ -267,7 +267,7 @@ func closeDuringReceive(t *trial) {
 		sent()
 		return
 	}
-	t.must(errors.Join(sent()...), "Send")
+	t.must(sent(), "Send")
 	settled := in.settledTexts()
 	l.reopenConsumer()
 	in = l.receive(accept)
@@ -304,12 +304,12 @@ func closeWhileDown(t *trial) {
 func gracefulStop(t *trial) {
 	const n, limit = 30, 4
 	l := t.open(setup{Channel: Channel{Group: "graceful", Partitions: 16}, Settings: Settings{Concurrency: limit}})
-	release := make(chan struct{})
-	in := l.receive(func(delivery) error { <-release; return nil })
+	release := t.gate()
+	in := l.receive(func(delivery) error { release.wait(); return nil })
 	l.spread(texts(0, n)...)()
 	in.wait(limit)
 	in.cancel()
-	close(release)
+	release.open()
 	in.stop()
 	settled := in.settledTexts()
 	if len(settled) < limit {

@@ -63,12 +63,10 @@ type traffic struct {
 	failed  []error
 }
 
-func (l *link) traffic(in *inbox) *traffic { return l.trafficFrom(in, 0) }
+func (l *link) traffic(in *inbox) *traffic { return l.trafficFrom(0, in) }
 
-// trafficFrom begins with another number: that of earlier traffic, of which
-// something may still come.
-func (l *link) trafficFrom(in *inbox, next int) *traffic {
-	f := &traffic{l: l, in: in, next: next, done: make(chan struct{})}
+func (l *link) trafficFrom(first int, in *inbox) *traffic {
+	f := &traffic{l: l, in: in, next: first, done: make(chan struct{})}
 	go func() {
 		defer close(f.done)
 		for !f.stopped.Load() && l.t.ctx.Err() == nil {
@@ -182,9 +180,18 @@ func (t *trial) networks() []*Proxy {
 	return []*Proxy{t.proxy("consumer"), t.proxy("producer")}
 }
 
+// inFlight slows the networks down a little, so that every fault interrupts
+// something.
+func (t *trial) inFlight() {
+	for _, p := range t.networks() {
+		p.Latency(3 * time.Millisecond)
+	}
+}
+
 // sides does something to either side's connections and then to both.
 func (t *trial) sides(harm func(*Proxy)) {
 	_, f := t.faulty(setup{Channel: Channel{Group: "faults"}})
+	t.inFlight()
 	for round := 0; round < t.pick(1, 20); round++ {
 		for i, p := range t.networks() {
 			harm(p)
@@ -200,11 +207,13 @@ func (t *trial) sides(harm func(*Proxy)) {
 
 func resetOften(t *trial) {
 	_, f := t.faulty(setup{Channel: Channel{Group: "often"}})
+	t.inFlight()
 	for i := 0; i < t.pick(8, 100); i++ {
 		for _, p := range t.networks() {
 			p.Reset()
 		}
-		time.Sleep(time.Duration(i%4) * 20 * time.Millisecond)
+		// Sometimes in the middle of a reconnect, sometimes of a message.
+		time.Sleep(time.Duration(i%4) * 50 * time.Millisecond)
 	}
 	f.flows("after many faults", 20)
 	f.finish()

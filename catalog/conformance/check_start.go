@@ -111,7 +111,7 @@ func listenerRestart(t *trial) {
 	f.stopped.Store(true)
 	<-f.done
 	in := l.receive(accept)
-	next := l.trafficFrom(in, f.count())
+	next := l.trafficFrom(f.next, in)
 	next.flows("after the listening side was restarted", 20)
 	next.finish()
 	if !t.caps.AtMostOnce {

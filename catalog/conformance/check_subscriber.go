@@ -120,33 +120,20 @@ func groupOffline(t *trial) {
 	t.exactly(in.texts(), texts(1, n))
 }
 
-// spread sends the texts over many keys, from another goroutine.
-func (l *link) spread(payloads ...string) func() []error {
-	if l.t.d.setKey == nil {
-		return l.sendAside(payloads...)
-	}
-	for i, payload := range payloads {
-		out := l.t.envelope(payload)
-		l.t.d.setKey(out, fmt.Sprint("key-", i))
-		l.t.must(l.publisher.Send(l.t.ctx, out), "Send")
-	}
-	return func() []error { return nil }
-}
-
 func concurrency(t *trial) {
 	const limit, n = 4, 64
-	release := make(chan struct{})
+	release := t.gate()
 	l := t.open(setup{Settings: Settings{Concurrency: limit}, Channel: Channel{Group: "several", Partitions: 16}})
-	in := l.receive(func(delivery) error { <-release; return nil })
+	in := l.receive(func(delivery) error { release.wait(); return nil })
 	sent := l.spread(texts(0, n)...)
 	reached := in.await(t.arrive, func() bool { return in.running == limit })
 	// More would have been started by now if nothing held them back.
 	time.Sleep(t.quiet)
-	close(release)
+	release.open()
 	if !reached {
 		t.fatal("expected %d handlers at once, got %d", limit, in.peak())
 	}
-	t.must(errors.Join(sent()...), "Send")
+	t.must(sent(), "Send")
 	in.waitFor(texts(0, n)...)
 	if in.peak() > limit {
 		t.fail("expected at most %d handlers at once, got %d", limit, in.peak())
@@ -158,7 +145,7 @@ func oneHandler(t *trial) {
 	in := l.receive(func(delivery) error { time.Sleep(time.Millisecond); return nil })
 	sent := l.sendAside(texts(0, 50)...)
 	in.waitFor(texts(0, 50)...)
-	t.must(errors.Join(sent()...), "Send")
+	t.must(sent(), "Send")
 	if in.peak() != 1 {
 		t.fail("expected one handler at a time, got %d", in.peak())
 	}
@@ -166,19 +153,19 @@ func oneHandler(t *trial) {
 
 func backpressure(t *trial) {
 	const limit, n = 2, 100
-	release := make(chan struct{})
+	release := t.gate()
 	l := t.open(setup{Settings: Settings{Concurrency: limit}, Channel: Channel{Group: "pressed"}})
-	in := l.receive(func(delivery) error { <-release; return nil })
+	in := l.receive(func(delivery) error { release.wait(); return nil })
 	sent := l.sendAside(texts(0, n)...)
 	in.wait(1)
 	time.Sleep(t.quiet)
 	started := len(in.texts())
-	close(release)
+	release.open()
 	if started > limit {
 		t.fail("expected at most %d handlers to be started while they block, got %d", limit, started)
 	}
 	in.waitFor(texts(0, n)...)
-	t.must(errors.Join(sent()...), "Send")
+	t.must(sent(), "Send")
 	if got := in.texts(); len(got) != n {
 		t.fail("expected %d deliveries, got %d", n, len(got))
 	}
@@ -195,26 +182,26 @@ func idleSubscriber(t *trial) {
 	if t.caps.NoServer {
 		return
 	}
-	t.must(errors.Join(idleSent()...), "Send to the idle subscriber's address")
+	t.must(idleSent(), "Send to the idle subscriber's address")
 	busy.send(text(20))
 	in.waitFor(text(20))
 }
 
 func slowNeighbour(t *trial) {
-	release := make(chan struct{})
+	release := t.gate()
 	l := t.open(setup{})
-	slow := l.receive(func(delivery) error { <-release; return nil })
+	slow := l.receive(func(delivery) error { release.wait(); return nil })
 	sent := l.sendAside(text(0))
 	slow.wait(1)
 	other := l.also(t.address())
 	in := other.receive(accept)
 	quick := other.sendAside(texts(0, 20)...)
 	came := in.await(t.grace, func() bool { return len(in.got) >= 20 })
-	close(release)
+	release.open()
 	if !came {
 		t.fail("expected 20 messages while another handler was busy, got %s", short(in.texts()))
 	}
-	t.must(errors.Join(append(sent(), quick()...)...), "Send")
+	t.must(errors.Join(sent(), quick()), "Send")
 }
 
 func slowHandler(t *trial) {
@@ -230,7 +217,7 @@ func slowHandler(t *trial) {
 	sent := l.sendAside(texts(0, 3)...)
 	in.waitSettled(text(0))
 	in.waitFor(texts(0, 3)...)
-	t.must(errors.Join(sent()...), "Send")
+	t.must(sent(), "Send")
 	if got := in.texts(); len(got) != 3 {
 		t.fail("expected 3 deliveries, got %s", short(got))
 	}

@@ -48,6 +48,7 @@ func (s *openSubscriber) receiveContext(ctx context.Context, handle func(deliver
 	ctx, cancel := context.WithCancel(ctx)
 	b := &inbox{t: s.t, cancel: cancel, done: make(chan struct{}), changed: make(chan struct{}), count: map[string]int{}}
 	s.t.Cleanup(func() {
+		s.t.openGates()
 		cancel()
 		b.ended()
 	})

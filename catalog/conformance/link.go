@@ -2,7 +2,10 @@ package conformance
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -154,15 +157,35 @@ func (l *link) send(payloads ...string) {
 
 // sendAside sends the texts in another goroutine, for messages whose handlers
 // will not return soon: where Send waits for the handler each has a goroutine.
-// The function it returns waits for the end and gives the errors.
-func (l *link) sendAside(payloads ...string) func() []error {
+// The function it returns waits for the end and gives the errors joined.
+func (l *link) sendAside(payloads ...string) func() error {
+	envelopes := make([]EnvelopeOut, len(payloads))
+	for i, payload := range payloads {
+		envelopes[i] = l.t.envelope(payload)
+	}
+	return l.sendEach(envelopes)
+}
+
+// spread is sendAside with a key of its own for each message.
+func (l *link) spread(payloads ...string) func() error {
+	envelopes := make([]EnvelopeOut, len(payloads))
+	for i, payload := range payloads {
+		envelopes[i] = l.t.envelope(payload)
+		if l.t.d.setKey != nil {
+			l.t.d.setKey(envelopes[i], fmt.Sprint("key-", i))
+		}
+	}
+	return l.sendEach(envelopes)
+}
+
+func (l *link) sendEach(envelopes []EnvelopeOut) func() error {
 	var group sync.WaitGroup
-	errs := make([]error, len(payloads))
-	send := func(i int) { errs[i] = l.publisher.Send(l.t.ctx, l.t.envelope(payloads[i])) }
+	errs := make([]error, len(envelopes))
+	send := func(i int) { errs[i] = l.publisher.Send(l.t.ctx, envelopes[i]) }
 	group.Add(1)
 	go func() {
 		defer group.Done()
-		for i := range payloads {
+		for i := range envelopes {
 			if !l.t.caps.Answered {
 				send(i)
 				continue
@@ -171,7 +194,7 @@ func (l *link) sendAside(payloads ...string) func() []error {
 			go func(i int) { defer group.Done(); send(i) }(i)
 		}
 	}()
-	return func() []error { group.Wait(); return errs }
+	return func() error { group.Wait(); return errors.Join(errs...) }
 }
 
 func (t *trial) envelope(payload string) EnvelopeOut {
@@ -186,14 +209,14 @@ type openProducer struct {
 	t       *trial
 	p       producer
 	timeout time.Duration
-	closed  sync.Once
+	closed  atomic.Bool
 }
 
 type openConsumer struct {
 	t       *trial
 	c       consumer
 	timeout time.Duration
-	closed  sync.Once
+	closed  atomic.Bool
 }
 
 type openPublisher struct {
@@ -217,7 +240,11 @@ func (t *trial) newProducer(s Settings) (*openProducer, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.Cleanup(func() { o.Close() })
+	t.Cleanup(func() {
+		if !o.closed.Load() {
+			o.Close()
+		}
+	})
 	return o, nil
 }
 
@@ -230,7 +257,11 @@ func (t *trial) newConsumer(s Settings) (*openConsumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.Cleanup(func() { o.Close() })
+	t.Cleanup(func() {
+		if !o.closed.Load() {
+			o.Close()
+		}
+	})
 	return o, nil
 }
 
@@ -261,10 +292,12 @@ func (o *openConsumer) open(ctx context.Context, address string, c Channel) (*op
 func (o *openConsumer) url() string { return o.c.url() }
 
 func (o *openProducer) Close() error {
+	o.closed.Store(true)
 	return o.t.run("Producer.Close", context.Background(), o.timeout, o.p.close)
 }
 
 func (o *openConsumer) Close() error {
+	o.closed.Store(true)
 	return o.t.run("Consumer.Close", context.Background(), o.timeout, o.c.close)
 }
 

@@ -27,10 +27,11 @@ type limits struct {
 	grace   time.Duration // how much later than promised is still in time
 	quiet   time.Duration // how long nothing must come, where no sentinel can show it
 	timeout time.Duration // Settings.Timeout
+	whole   time.Duration // for the whole check
 	long    bool
 }
 
-var normal = limits{arrive: 20 * time.Second, grace: 4 * time.Second, quiet: 200 * time.Millisecond, timeout: 8 * time.Second}
+var normal = limits{arrive: 20 * time.Second, grace: 4 * time.Second, quiet: 200 * time.Millisecond, timeout: 8 * time.Second, whole: 90 * time.Second}
 
 // trial is what one run of one check works with.
 type trial struct {
@@ -44,6 +45,7 @@ type trial struct {
 	mu      sync.Mutex
 	proxies map[string]*Proxy
 	skipped string
+	gates   []*gate
 	over    atomic.Bool // the check has ended: late goroutines report nothing
 }
 
@@ -121,6 +123,32 @@ func (t *trial) run(what string, ctx context.Context, limit time.Duration, call 
 			t.fail("%v; goroutines of this check:\n%s", err, goroutines(t.Name(), nil))
 			return err
 		}
+	}
+}
+
+// gate holds handlers back until it is opened, at the latest when the check
+// ends.
+type gate struct {
+	once   sync.Once
+	opened chan struct{}
+}
+
+func (t *trial) gate() *gate {
+	g := &gate{opened: make(chan struct{})}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.gates = append(t.gates, g)
+	return g
+}
+
+func (g *gate) open() { g.once.Do(func() { close(g.opened) }) }
+func (g *gate) wait() { <-g.opened }
+
+func (t *trial) openGates() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, g := range t.gates {
+		g.open()
 	}
 }
 

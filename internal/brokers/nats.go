@@ -32,7 +32,10 @@ func configureNATS(s *Server) error {
 	for _, listener := range []struct{ name, addr, settings string }{
 		{"plain", s.Addr, ""},
 		{"secure", s.SecureAddr, tls(false) +
-			fmt.Sprintf("authorization { user: %q, password: %q }\n", User, Password)},
+			fmt.Sprintf("authorization { users: [\n"+
+				"{ user: %q, password: %q }\n"+
+				"{ user: %q, password: %[2]q, permissions: { publish: { deny: \">\" }, subscribe: { deny: \">\" } } }\n"+
+				"] }\n", User, Password, Limited)},
 		{"mtls", s.MutualTLSAddr, tls(true)},
 	} {
 		name := "nats-" + listener.name
