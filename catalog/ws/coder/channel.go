@@ -116,7 +116,7 @@ func (c *channel) serve(p *Peer) (err error) {
 		case errors.Is(err, ErrTooLarge):
 			p.shut(1009, "message too big")
 			return err
-		case p.silent():
+		case p.given.Load():
 			return fmt.Errorf("no sign of life for %v: %w", c.options.PingInterval+c.options.Timeout, err)
 		default:
 			return err
@@ -138,14 +138,6 @@ func (c *channel) deliver(e *EnvelopeIn) {
 		select {
 		case c.incoming <- e:
 			return
-		default:
-		}
-		p.waiting.Store(true)
-		defer p.waiting.Store(false)
-		defer p.wire.hear()
-		select {
-		case c.incoming <- e:
-			return
 		case <-c.stop.Done():
 		}
 	}
@@ -164,6 +156,7 @@ func (p *Peer) watch(ctx context.Context) {
 	asked := time.Now()
 	for sleep(ctx, min(p.options.PingInterval, p.options.Timeout)/4) {
 		if p.silent() {
+			p.given.Store(true)
 			p.wire.kill()
 			return
 		}
@@ -183,7 +176,7 @@ func (p *Peer) watch(ctx context.Context) {
 
 // silent tells whether the peer has to be given up.
 func (p *Peer) silent() bool {
-	return !p.waiting.Load() && time.Since(time.Unix(0, p.wire.heard.Load())) > p.options.PingInterval+p.options.Timeout
+	return p.wire.tap.silence() > p.options.PingInterval+p.options.Timeout
 }
 
 // fail says that there will be no more connections.

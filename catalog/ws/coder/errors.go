@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 )
@@ -50,6 +51,7 @@ func (e *statusError) passing() bool {
 
 // final tells whether dialling again can't help.
 func (o *Options) final(err error) bool {
+	err = classify(err)
 	var closed *CloseError
 	if errors.As(err, &closed) {
 		return slices.Contains(o.FinalCodes, closed.Code)
@@ -67,10 +69,10 @@ var errBindings = errors.New("the handshake does not fit the bindings")
 
 // classify adds this package's error to the library's.
 func classify(err error) error {
-	// An alert means that the server does not accept the client's certificate,
-	// or that there is none.
-	var alert tls.AlertError
-	if errors.As(err, &alert) && !errors.Is(err, ErrUnauthorized) {
+	// An alert of the server's means that it does not accept the client's
+	// certificate, or that there is none.
+	var alert *net.OpError
+	if errors.As(err, &alert) && alert.Op == "remote error" {
 		return fmt.Errorf("%w: %w", ErrUnauthorized, err)
 	}
 	return err

@@ -20,10 +20,10 @@ type Peer struct {
 	turn   chan struct{} // held while a message is written
 	buffer []byte        // the message that is written, of whoever has the turn
 
-	waiting atomic.Bool   // no reading: the queue is full
-	unread  sync.Once     // told that nobody reads
-	over    sync.Once     // the connection is being closed
-	ended   chan struct{} // closed when it has ended
+	given  atomic.Bool   // given up, for it gave no sign of life
+	unread sync.Once     // told that nobody reads
+	over   sync.Once     // the connection is being closed
+	ended  chan struct{} // closed when it has ended
 }
 
 func newPeer(w *wire, o *Options, r *http.Request) *Peer {

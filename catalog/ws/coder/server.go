@@ -44,7 +44,8 @@ func parseServer(serverURL string) (server, error) {
 	if u.Port() != "" {
 		port = u.Port()
 	}
-	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 || u.Host == "" {
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 || u.Host == "" ||
+		strings.Contains(u.Hostname(), ":") && net.ParseIP(u.Hostname()) == nil {
 		return fail(fmt.Sprintf("%q is no host:port", u.Host))
 	}
 	s.host, s.user = net.JoinHostPort(u.Hostname(), port), u.User

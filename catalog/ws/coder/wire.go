@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -19,11 +18,11 @@ import (
 
 // wire is a connection as the library gives it.
 type wire struct {
-	ws *websocket.Conn
+	ws  *websocket.Conn
+	tap *tap
 	// raw is what ws runs over, possibly below TLS. Closing it is the one way
 	// to end a Close of the library that waits.
-	raw   net.Conn
-	heard atomic.Int64 // when the peer last gave a sign of life, in Unix nanoseconds
+	raw io.Closer
 }
 
 func (o *Options) compressionMode() websocket.CompressionMode {
@@ -33,47 +32,34 @@ func (o *Options) compressionMode() websocket.CompressionMode {
 	return websocket.CompressionDisabled
 }
 
-func (w *wire) open(ws *websocket.Conn, raw net.Conn, limit int) *wire {
-	if t, ok := raw.(*tls.Conn); ok {
-		raw = t.NetConn() // its own Close waits to say goodbye
-	}
-	w.ws, w.raw = ws, raw
-	w.hear()
-	ws.SetReadLimit(int64(limit))
-	return w
-}
-
-func (w *wire) hear() { w.heard.Store(time.Now().UnixNano()) }
-
 // dialWire makes a connection. ctx bounds the handshake alone.
 func dialWire(ctx context.Context, o *Options, url string, header http.Header) (*wire, error) {
 	w := &wire{}
-	var raw net.Conn
-	transport := &http.Transport{
-		Proxy:           http.ProxyFromEnvironment,
-		TLSClientConfig: o.TLS.Clone(),
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-			raw = conn
-			return conn, err
-		},
-		DisableKeepAlives: true, // nothing may stay of a refused handshake
-	}
 	options := &websocket.DialOptions{
 		HTTPClient: &http.Client{
-			Transport: transport,
+			Transport: &http.Transport{
+				Proxy:           http.ProxyFromEnvironment,
+				TLSClientConfig: o.TLS.Clone(),
+				DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+					conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+					w.raw = conn
+					return conn, err
+				},
+				DisableKeepAlives: true, // nothing may stay of a refused handshake
+			},
 			// A redirection would carry the credentials elsewhere.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		HTTPHeader:      header,
 		Subprotocols:    subprotocols(o, header),
 		CompressionMode: o.compressionMode(),
-		OnPingReceived:  func(context.Context, []byte) bool { w.hear(); return true },
-		OnPongReceived:  func(context.Context, []byte) { w.hear() },
 	}
 	if o.Native != nil {
 		o.Native(options, nil)
 	}
+	client := *options.HTTPClient
+	client.Transport = tapping{client.Transport, w}
+	options.HTTPClient = &client
 	ws, response, err := websocket.Dial(ctx, url, options)
 	if err != nil {
 		if response != nil && response.StatusCode != http.StatusSwitchingProtocols {
@@ -82,11 +68,41 @@ func dialWire(ctx context.Context, o *Options, url string, header http.Header) (
 		}
 		return nil, err
 	}
+	w.open(ws, o)
 	if len(options.Subprotocols) > 0 && ws.Subprotocol() == "" {
-		ws.CloseNow()
+		w.release()
 		return nil, fmt.Errorf("%w: none of the subprotocols %q is spoken", ErrRefused, options.Subprotocols)
 	}
-	return w.open(ws, raw, o.MaxMessageBytes), nil
+	return w, nil
+}
+
+// tapping puts the tap into the answer to a handshake.
+type tapping struct {
+	transport http.RoundTripper
+	wire      *wire
+}
+
+func (t tapping) RoundTrip(r *http.Request) (*http.Response, error) {
+	if t.transport == nil {
+		t.transport = http.DefaultTransport
+	}
+	response, err := t.transport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if conn, ok := response.Body.(io.ReadWriteCloser); ok {
+		t.wire.tap = newTap(conn)
+		response.Body = t.wire.tap
+	}
+	return response, nil
+}
+
+func (w *wire) open(ws *websocket.Conn, o *Options) {
+	if w.raw == nil { // Native brought a transport of its own
+		w.raw = w.tap.ReadWriteCloser
+	}
+	w.ws = ws
+	ws.SetReadLimit(int64(o.MaxMessageBytes))
 }
 
 // subprotocols takes those that the bindings gave as a header.
@@ -104,35 +120,41 @@ func subprotocols(o *Options, header http.Header) []string {
 
 // acceptWire answers a handshake. On an error the refusal has been written.
 func acceptWire(rw http.ResponseWriter, r *http.Request, o *Options) (*wire, error) {
-	w := &wire{}
 	options := &websocket.AcceptOptions{
 		Subprotocols:    o.Subprotocols,
 		OriginPatterns:  o.Origins,
 		CompressionMode: o.compressionMode(),
-		OnPingReceived:  func(context.Context, []byte) bool { w.hear(); return true },
-		OnPongReceived:  func(context.Context, []byte) { w.hear() },
 	}
 	if o.Native != nil {
 		o.Native(nil, options)
 	}
-	hijacker := &hijacker{ResponseWriter: rw}
-	ws, err := websocket.Accept(hijacker, r, options)
+	w := &wire{}
+	ws, err := websocket.Accept(&hijacker{rw, w}, r, options)
 	if err != nil {
 		return nil, err
 	}
-	return w.open(ws, hijacker.conn, o.MaxMessageBytes), nil
+	w.open(ws, o)
+	return w, nil
 }
 
-// hijacker keeps the connection that the library takes.
+// hijacker puts the tap into the connection that the library takes.
 type hijacker struct {
 	http.ResponseWriter
-	conn net.Conn
+	wire *wire
 }
 
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffer, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	h.conn = conn
-	return conn, buffer, err
+	if err != nil {
+		return nil, nil, err
+	}
+	t := tapped{conn, newTap(conn)}
+	buffer.Writer.Reset(t)
+	h.wire.tap, h.wire.raw = t.tap, conn
+	if secure, ok := conn.(*tls.Conn); ok {
+		h.wire.raw = secure.NetConn() // its own Close waits to say goodbye
+	}
+	return t, buffer, nil
 }
 
 func (w *wire) subprotocol() string { return w.ws.Subprotocol() }
@@ -144,7 +166,7 @@ func (w *wire) read() (OpCode, []byte, error) {
 		kind, reader, err := w.ws.Reader(context.Background())
 		var payload []byte
 		if err == nil {
-			payload, err = io.ReadAll(&ear{reader, w})
+			payload, err = io.ReadAll(reader)
 		}
 		switch {
 		case errors.Is(err, context.DeadlineExceeded) && reader == nil:
@@ -171,24 +193,12 @@ func readError(err error) error {
 	return err
 }
 
-// ear takes every piece of a message as a sign of life.
-type ear struct {
-	io.Reader
-	wire *wire
-}
-
-func (e *ear) Read(p []byte) (int, error) {
-	n, err := e.Reader.Read(p)
-	e.wire.hear()
-	return n, err
-}
-
 // write sends a message, however long that takes: see Peer.
 func (w *wire) write(opCode OpCode, payload []byte) error {
 	return w.ws.Write(context.Background(), websocket.MessageType(opCode), payload)
 }
 
-// ping asks for a sign of life. Whether one comes is told by heard.
+// ping asks for a sign of life. Whether one comes is told by the tap.
 func (w *wire) ping(ctx context.Context) { _ = w.ws.Ping(ctx) }
 
 // close says goodbye and waits for the answer, at most timeout.
@@ -198,13 +208,8 @@ func (w *wire) close(code int, reason string, timeout time.Duration) {
 	_ = w.ws.Close(websocket.StatusCode(code), reason)
 }
 
-// kill ends the connection at once. It is nil where Native brought a transport
-// of its own.
-func (w *wire) kill() {
-	if w.raw != nil {
-		_ = w.raw.Close()
-	}
-}
+// kill ends the connection at once.
+func (w *wire) kill() { _ = w.raw.Close() }
 
 // release ends the connection at once and frees what it holds.
 func (w *wire) release() {
