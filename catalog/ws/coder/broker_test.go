@@ -16,6 +16,13 @@ import (
 func TestMain(m *testing.M) { os.Exit(brokers.Main(m)) }
 
 func init() {
+	testBroker = func(t testing.TB) *conformance.Broker {
+		b := &conformance.Broker{Name: "its own", User: brokers.User, Password: brokers.Password}
+		c := consumer(t, anywhere, quick(func(o *driver.Options) { o.Security = driver.UserPassword{User: b.User, Password: b.Password} }))
+		subscriber(t, c, "{address}", nil)
+		b.SecureURL = c.URL()
+		return b
+	}
 	testForeign = func(t testing.TB) *conformance.Foreign {
 		return &conformance.Foreign{
 			Send: func(ctx context.Context, url, address string, payload []byte, _ map[string]string) error {

@@ -48,8 +48,8 @@ func TestBrowser(t *testing.T) {
 	sub := subscriber(t, c, "/ws/browser", nil)
 	done := make(chan string, 2)
 	mux := http.NewServeMux()
-	mux.Handle("/ws/", c.Handler())
-	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, page) })
+	mux.Handle("GET /ws/", c.Handler())
+	mux.HandleFunc("GET /page", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, page) })
 	mux.HandleFunc("GET /foreign", func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, strings.Replace(page, "location.host", `"`+r.URL.Query().Get("to")+`"`, 1))
 	})
@@ -103,10 +103,10 @@ func TestBrowser(t *testing.T) {
 			return ""
 		}
 	}
-	if got, want := visit("http://"+own+"/"), "open v2;text text ü;binary 0,255,1;text 100000;close 4000 as you like true;"; got != want {
+	if got, want := visit("http://"+own+"/page"), "open v2;text text ü;binary 0,255,1;text 100000;close 4000 as you like true;"; got != want {
 		t.Errorf("the page saw %q, want %q", got, want)
 	}
-	if got, want := visit(fmt.Sprintf("http://%s/foreign?to=%s", other, own)), "error;close 1006  false;"; got != want {
+	if got, want := visit(fmt.Sprintf("http://%s/foreign?to=%s", other, own)), "error;close 1006 false;"; got != want {
 		t.Errorf("a page of another origin saw %q, want %q", got, want)
 	}
 	if err := sub.Close(); err != nil {

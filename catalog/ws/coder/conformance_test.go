@@ -9,13 +9,17 @@ import (
 	driver "github.com/asyncapi-impl/asyncapi-impl/catalog/ws/coder"
 )
 
-// testForeign gives another client of the protocol, where there is one.
-var testForeign func(testing.TB) *conformance.Foreign
+// testForeign gives another client of the protocol, and testBroker a listening
+// side that demands a password, where there are such.
+var (
+	testForeign func(testing.TB) *conformance.Foreign
+	testBroker  func(testing.TB) *conformance.Broker
+)
 
 func TestConformance(t *testing.T) {
 	w := wiring()
 	if testForeign != nil {
-		w.Foreign = testForeign(t)
+		w.Foreign, w.Broker = testForeign(t), testBroker(t)
 	}
 	conformance.Run(t, w)
 }

@@ -223,14 +223,16 @@ func TestFinalCode(t *testing.T) {
 		})
 	}()
 	defer func() { stop(); <-done }()
-	client := subscriber(t, consumer(t, c.URL(), quick(dialling)), "a", nil)
+	gone := make(chan error, 2)
+	client := subscriber(t, consumer(t, c.URL(), quick(dialling, func(o *driver.Options) {
+		o.OnDisconnect = func(_ *driver.Peer, cause error) { gone <- cause }
+	})), "a", nil)
 	send(t, client.Publisher(), text("4001"))
 	expect(t, receive(t, client, 1), "before")
-	eventually(t, "ErrClosed or a new connection", func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		return client.Publisher().Send(ctx, text("1008")) == nil && len(receive(t, client, 1)) == 1
-	})
+	closedWith(t, <-gone, 4001, "enough")
+	send(t, client.Publisher(), text("1008"))
+	closedWith(t, <-gone, 1008, "enough")
+	expect(t, receive(t, client, 1), "before")
 	err := client.Receive(within(t, 20*time.Second), func(context.Context, *driver.EnvelopeIn) error { return nil })
 	closedWith(t, err, 1008, "enough")
 	closedWith(t, client.Publisher().Send(t.Context(), text("more")), 1008, "enough")
@@ -471,5 +473,31 @@ func TestReset(t *testing.T) {
 		eventually(t, "no peer that is broken", func() bool {
 			return proxy.Accepted() == i+2 && len(pub.Peers()) == 1
 		})
+	}
+}
+
+// TestSilentServer: a server that accepts and says nothing is an error within
+// Timeout, and so is one that says something else.
+func TestSilentServer(t *testing.T) {
+	for name, says := range map[string]string{"silent": "", "garbage": "220 mail ready\r\n", "half": "HTTP/1.1 101 Switching"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			io.WriteString(conn, says)
+			io.Copy(io.Discard, conn)
+		}()
+		p := producer(t, "ws://"+l.Addr().String(), quick(func(o *driver.Options) { o.Timeout = 300 * time.Millisecond }))
+		began := time.Now()
+		if _, err := p.Publisher(context.Background(), "a", nil); err == nil || time.Since(began) > 10*time.Second {
+			t.Errorf("%s: %v after %v", name, err, time.Since(began))
+		}
 	}
 }
