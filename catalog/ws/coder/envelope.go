@@ -66,7 +66,7 @@ func (e *EnvelopeOut) SetContentType(contentType string) { e.contentType = conte
 
 // SetBindings takes the message bindings, which have no fields that could
 // change a message.
-func (e *EnvelopeOut) SetBindings(MessageBindings) {}
+func (e *EnvelopeOut) SetBindings(bindings MessageBindings) {}
 
 // check tells whether the message can be sent.
 func (e *EnvelopeOut) check(limit int) error {
@@ -114,7 +114,7 @@ func (e *EnvelopeIn) OpCode() OpCode { return e.opCode }
 func (e *EnvelopeIn) Headers() Headers { return Headers{} }
 
 // Header is always "".
-func (e *EnvelopeIn) Header(string) string { return "" }
+func (e *EnvelopeIn) Header(key string) string { return "" }
 
 // ContentType is always "".
 func (e *EnvelopeIn) ContentType() string { return "" }

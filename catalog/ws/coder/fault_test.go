@@ -404,7 +404,7 @@ func TestDropped(t *testing.T) {
 	var log buffer
 	c := consumer(t, anywhere, quick(func(o *driver.Options) { o.Queue, o.Logger = 2, log.logger() }))
 	sub := subscriber(t, c, "a", nil)
-	pub := publisher(t, producer(t, c.URL(), quick()), "a", nil)
+	pub := publisher(t, producer(t, c.URL(), quick(func(o *driver.Options) { o.Timeout = 300 * time.Millisecond })), "a", nil)
 	for _, payload := range numbered(0, 10) {
 		send(t, pub, text(payload))
 	}
