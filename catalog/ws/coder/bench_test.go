@@ -68,7 +68,7 @@ func benchBare(b *testing.B, payload []byte) {
 			}
 		}
 	})
-	conn, _, err := websocket.Dial(context.Background(), url, nil)
+	conn, _, err := websocket.Dial(context.Background(), url, nil) //nolint:bodyclose // the library closes it
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 )
 
 // channel is the connections of one address: one where this side dials, any
@@ -144,39 +143,6 @@ func (c *channel) deliver(e *EnvelopeIn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dropped++
-}
-
-// watch asks for signs of life and gives up a peer that has none. It asks also
-// while nothing is read here, so that the peer sees that this side lives.
-func (p *Peer) watch(ctx context.Context) {
-	var asking sync.WaitGroup
-	defer asking.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	asked := time.Now()
-	for sleep(ctx, min(p.options.PingInterval, p.options.Timeout)/4) {
-		if p.silent() {
-			p.given.Store(true)
-			p.wire.kill()
-			return
-		}
-		if time.Since(asked) < p.options.PingInterval {
-			continue
-		}
-		asked = time.Now()
-		asking.Add(1)
-		go func() {
-			defer asking.Done()
-			ctx, cancel := context.WithTimeout(ctx, p.options.Timeout)
-			defer cancel()
-			p.wire.ping(ctx)
-		}()
-	}
-}
-
-// silent tells whether the peer has to be given up.
-func (p *Peer) silent() bool {
-	return p.wire.tap.silence() > p.options.PingInterval+p.options.Timeout
 }
 
 // fail says that there will be no more connections.

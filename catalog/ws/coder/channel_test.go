@@ -358,6 +358,7 @@ func TestOptions(t *testing.T) {
 	for name, change := range map[string]func(*driver.Options){
 		"role":      func(o *driver.Options) { o.Role = "both" },
 		"header":    func(o *driver.Options) { o.Role, o.Header = driver.RoleListen, http.Header{"A": {"b"}} },
+		"host":      func(o *driver.Options) { o.Header = http.Header{"host": {"b"}} },
 		"origins":   func(o *driver.Options) { o.Origins = []string{"*"} },
 		"authorize": func(o *driver.Options) { o.Authorize = func(*http.Request) error { return nil } },
 	} {

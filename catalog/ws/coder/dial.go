@@ -43,9 +43,6 @@ func (d *dialer) dial(ctx context.Context, c *channel, path string) (*Peer, erro
 	ctx, cancel := context.WithTimeout(ctx, d.options.Timeout)
 	defer cancel()
 	header, query := d.options.Header.Clone(), url.Values(http.Header(d.options.Query).Clone())
-	if header == nil {
-		header = http.Header{}
-	}
 	if query == nil {
 		query = url.Values{}
 	}

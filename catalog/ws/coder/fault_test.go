@@ -82,6 +82,7 @@ func raw(t testing.TB, url string) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
+	response.Body.Close()
 	if response.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatal(response.Status)
 	}

@@ -48,7 +48,7 @@ func nodeSend(ctx context.Context, url string, payload []byte) error {
 		const ws = new WebSocket(url)
 		ws.on("open", () => { ws.send(Buffer.from(payload, "base64")); ws.close(1000) })
 		ws.on("error", e => { console.error(e); process.exit(1) })`,
-		url, fmt.Sprintf("%s", base64Of(payload)))
+		url, base64Of(payload))
 	if err != nil {
 		return err
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"slices"
 	"time"
@@ -123,7 +125,15 @@ func (o *Options) withDefaults(role Role) (Options, error) {
 	if c.FinalCodes == nil {
 		c.FinalCodes = []int{1008}
 	}
-	c.Header, c.Query = c.Header.Clone(), url.Values(http.Header(c.Query).Clone())
+	header := http.Header{}
+	for name, values := range c.Header {
+		name = textproto.CanonicalMIMEHeaderKey(name)
+		if slices.Contains(handshakeHeaders, name) {
+			return c, fmt.Errorf("%w: Options.Header: %s belongs to the handshake itself", ErrUnsupported, name)
+		}
+		header[name] = append(header[name], values...)
+	}
+	c.Header, c.Query = header, url.Values(http.Header(c.Query).Clone())
 	c.Subprotocols, c.Origins = slices.Clone(c.Subprotocols), slices.Clone(c.Origins)
 	switch {
 	case c.Role != RoleDial && c.Role != RoleListen:

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -150,4 +151,37 @@ func (p *Peer) finish() {
 	close(p.ended)
 	p.over.Do(func() {})
 	p.turn <- struct{}{} // for good: the last message was the last
+}
+
+// watch asks for signs of life and gives up a peer that has none. It asks also
+// while nothing is read here, so that the peer sees that this side lives.
+func (p *Peer) watch(ctx context.Context) {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	asked := time.Now()
+	for sleep(ctx, min(p.options.PingInterval, p.options.Timeout)/4) {
+		if p.silent() {
+			p.given.Store(true)
+			p.wire.kill()
+			return
+		}
+		if time.Since(asked) < p.options.PingInterval {
+			continue
+		}
+		asked = time.Now()
+		asking.Add(1)
+		go func() {
+			defer asking.Done()
+			ctx, cancel := context.WithTimeout(ctx, p.options.Timeout)
+			defer cancel()
+			p.wire.ping(ctx)
+		}()
+	}
+}
+
+// silent tells whether the peer has to be given up.
+func (p *Peer) silent() bool {
+	return p.wire.tap.silence() > p.options.PingInterval+p.options.Timeout
 }

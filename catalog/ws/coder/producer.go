@@ -143,8 +143,9 @@ func newPublisher(c *channel, p *Producer) *Publisher {
 // Send returns nil when every envelope is written to every peer there is; a
 // peer whose connection breaks meanwhile is none. It waits for a connection
 // where there is none, until ctx ends or, where ctx has no deadline,
-// Options.Timeout. What is written can still be lost when the connection
-// breaks; nothing is sent twice.
+// Options.Timeout. A peer that does not read holds it up as long: Peers and
+// Peer.Send leave it to you whom to wait for. What is written can still be lost
+// when the connection breaks; nothing is sent twice.
 //
 // Where some of several envelopes fail, errors.As gives SendErrors. Errors:
 // ErrTooLarge; ErrUnsupported for headers, a content type or a text that is not

@@ -61,6 +61,9 @@ func dialWire(ctx context.Context, o *Options, url string, header http.Header) (
 	client.Transport = tapping{client.Transport, w}
 	options.HTTPClient = &client
 	ws, response, err := websocket.Dial(ctx, url, options)
+	if response != nil && response.Body != nil {
+		defer response.Body.Close()
+	}
 	if err != nil {
 		if response != nil && response.StatusCode != http.StatusSwitchingProtocols {
 			text, _ := io.ReadAll(io.LimitReader(response.Body, 512))
