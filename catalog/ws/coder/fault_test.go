@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -242,33 +243,50 @@ func TestFinalCode(t *testing.T) {
 // TestSlowConsumer: while nobody receives, the senders wait, and neither the
 // pings nor a Send that gave up cost the connection or a message.
 func TestSlowConsumer(t *testing.T) {
-	alive := func(o *driver.Options) { o.PingInterval, o.Timeout = 50*time.Millisecond, 100*time.Millisecond }
+	alive := func(o *driver.Options) { o.PingInterval, o.Timeout = 200*time.Millisecond, 600*time.Millisecond }
 	var log buffer
+	defer func() {
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	}()
 	c := consumer(t, anywhere, quick(alive, func(o *driver.Options) { o.Queue, o.Logger = 4, log.logger() }))
 	sub := subscriber(t, c, "a", nil)
 	p := producer(t, c.URL(), quick(alive, func(o *driver.Options) { o.Logger = log.logger() }))
 	pub := publisher(t, p, "a", nil)
 	padding := strings.Repeat("x", 200_000)
-	sent, stuck := 0, 0
-	for stuck < 3 {
+	var sent []string
+	for i, stuck := 0, 0; stuck < 3; i++ {
 		// The context without a deadline gives up after Timeout.
-		err := pub.Send(context.Background(), envelope(fmt.Sprint(sent, " ", padding)))
+		err := pub.Send(context.Background(), envelope(fmt.Sprintf("%03d %s", i, padding)))
 		switch {
 		case err == nil:
-			sent++
+			sent = append(sent, fmt.Sprintf("%03d", i))
 		case errors.Is(err, context.DeadlineExceeded):
 			stuck++
 		default:
 			t.Fatal(err)
 		}
 	}
-	if sent < 5 {
-		t.Fatalf("%d messages were written", sent)
+	if len(sent) < 5 {
+		t.Fatalf("%d messages were written", len(sent))
 	}
-	got := receive(t, sub, sent+1)
-	for i, e := range got {
-		if want := fmt.Sprint(i, " "); !strings.HasPrefix(string(e.Payload()), want) {
-			t.Fatalf("message %.20q came in the place of %q", e.Payload(), want)
+	last := make(chan error, 1)
+	go func() { last <- pub.Send(within(t, 20*time.Second), envelope("the last")) }()
+	var got []string
+	for len(got) == 0 || got[len(got)-1] != "the last" {
+		payload := string(receive(t, sub, 1)[0].Payload())
+		got = append(got, strings.TrimSuffix(payload, " "+padding))
+	}
+	if err := <-last; err != nil {
+		t.Error(err)
+	}
+	if !slices.IsSorted(got) {
+		t.Errorf("not in order: %q", got)
+	}
+	for _, want := range sent {
+		if !slices.Contains(got, want) {
+			t.Errorf("%s did not come: %q", want, got)
 		}
 	}
 	if strings.Contains(log.String(), "lost") || len(sub.Publisher().Peers()) != 1 {
@@ -492,6 +510,7 @@ func TestSilentServer(t *testing.T) {
 				return
 			}
 			defer conn.Close()
+			conn.Read(make([]byte, 1))
 			io.WriteString(conn, says)
 			io.Copy(io.Discard, conn)
 		}()

@@ -174,8 +174,6 @@ func (p *Peer) watch(ctx context.Context) {
 		asking.Add(1)
 		go func() {
 			defer asking.Done()
-			ctx, cancel := context.WithTimeout(ctx, p.options.Timeout)
-			defer cancel()
 			p.wire.ping(ctx)
 		}()
 	}

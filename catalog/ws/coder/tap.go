@@ -59,13 +59,7 @@ func (t *tap) Write(p []byte) (int, error) {
 	defer t.mu.Unlock()
 	if t.left == 0 && len(p) > 0 {
 		if opCode := p[0] & 0x0f; opCode == 0x9 || opCode == 0xa {
-			if len(t.queue) < keptBuffer {
-				t.queue = append(t.queue, p...)
-			}
-			if !t.busy {
-				t.busy = true
-				go t.flush()
-			}
+			t.enqueue(p)
 			return len(p), t.failed
 		}
 		t.left = frameSize(p)
@@ -80,6 +74,17 @@ func (t *tap) Write(p []byte) (int, error) {
 		go t.flush()
 	}
 	return n, err
+}
+
+// enqueue is called with mu held.
+func (t *tap) enqueue(p []byte) {
+	if len(t.queue) < keptBuffer {
+		t.queue = append(t.queue, p...)
+	}
+	if !t.busy {
+		t.busy = true
+		go t.flush()
+	}
 }
 
 // write is called, and returns, with mu held.

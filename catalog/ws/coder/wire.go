@@ -202,7 +202,13 @@ func (w *wire) write(opCode OpCode, payload []byte) error {
 }
 
 // ping asks for a sign of life. Whether one comes is told by the tap.
-func (w *wire) ping(ctx context.Context) { _ = w.ws.Ping(ctx) }
+func (w *wire) ping(ctx context.Context) {
+	// A context that ends while the ping is written ends the connection, so
+	// this one is not shorter than the library's own limit.
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	_ = w.ws.Ping(ctx)
+}
 
 // close says goodbye and waits for the answer, at most timeout.
 func (w *wire) close(code int, reason string, timeout time.Duration) {
