@@ -26,6 +26,7 @@ import (
 var drivers = []Driver{
 	{Protocol: "kafka", Library: "segmentio", Import: "github.com/segmentio/kafka-go", Go: "1.23", Default: true},
 	{Protocol: "ws", Library: "coder", Import: "github.com/coder/websocket", Go: "1.23", Default: true},
+	{Protocol: "ws", Library: "gobwas", Import: "github.com/gobwas/ws", Go: "1.26"},
 }
 
 //go:embed */*/*.go conformance/*.go
