@@ -99,15 +99,24 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// alike are more files that the drivers of a protocol share: those in which the
+// library is not seen.
+var alike = map[string][]string{
+	"ws": {"auth.go", "channel.go", "dial.go", "envelope.go", "errors.go", "listen.go", "server.go", "side.go"},
+}
+
 // TestTwins holds the files that stand identically in several drivers to the
-// original: contract.go and security.go in all of them, bindings.go in those of
-// one protocol.
+// original: contract.go and security.go in all of them, bindings.go and those
+// of alike in the ones of a protocol.
 func TestTwins(t *testing.T) {
 	c := load(t)
 	for _, d := range c.Drivers {
-		for name, from := range map[string]string{
-			"contract.go": original, "security.go": original, "bindings.go": c.Of(d.Protocol)[0].ID(),
-		} {
+		lead := c.Of(d.Protocol)[0].ID()
+		twins := map[string]string{"contract.go": original, "security.go": original, "bindings.go": lead}
+		for _, name := range alike[d.Protocol] {
+			twins[name] = lead
+		}
+		for name, from := range twins {
 			if from != d.ID() {
 				twin(t, from, d.ID(), name)
 			}
