@@ -258,7 +258,11 @@ func TestSlowConsumer(t *testing.T) {
 	var sent []string
 	for i, stuck := 0, 0; stuck < 3; i++ {
 		// The context without a deadline gives up after Timeout.
-		err := pub.Send(context.Background(), envelope(fmt.Sprintf("%03d %s", i, padding)))
+		payload := []byte(fmt.Sprintf("%03d %s", i, padding))
+		e := driver.NewEnvelopeOut()
+		e.SetPayload(payload)
+		err := pub.Send(context.Background(), e)
+		copy(payload, "overwritten") // it is the caller's again
 		switch {
 		case err == nil:
 			sent = append(sent, fmt.Sprintf("%03d", i))
@@ -283,6 +287,11 @@ func TestSlowConsumer(t *testing.T) {
 	}
 	if !slices.IsSorted(got) {
 		t.Errorf("not in order: %q", got)
+	}
+	for _, payload := range got {
+		if len(payload) > 3 && payload != "the last" {
+			t.Errorf("a message came as %.20q", payload)
+		}
 	}
 	for _, want := range sent {
 		if !slices.Contains(got, want) {

@@ -22,7 +22,8 @@ type wire struct {
 	tap *tap
 	// raw is what ws runs over, possibly below TLS. Closing it is the one way
 	// to end a Close of the library that waits.
-	raw io.Closer
+	raw     io.Closer
+	timeout time.Duration
 }
 
 func (o *Options) compressionMode() websocket.CompressionMode {
@@ -104,7 +105,7 @@ func (w *wire) open(ws *websocket.Conn, o *Options) {
 	if w.raw == nil { // Native brought a transport of its own
 		w.raw = w.tap.ReadWriteCloser
 	}
-	w.ws = ws
+	w.ws, w.timeout = ws, o.Timeout
 	ws.SetReadLimit(int64(o.MaxMessageBytes))
 }
 
@@ -210,9 +211,9 @@ func (w *wire) ping(ctx context.Context) {
 	_ = w.ws.Ping(ctx)
 }
 
-// close says goodbye and waits for the answer, at most timeout.
-func (w *wire) close(code int, reason string, timeout time.Duration) {
-	timer := time.AfterFunc(timeout, w.kill)
+// close says goodbye and waits for the answer, at most the time-out.
+func (w *wire) close(code int, reason string) {
+	timer := time.AfterFunc(w.timeout, w.kill)
 	defer timer.Stop()
 	_ = w.ws.Close(websocket.StatusCode(code), reason)
 }

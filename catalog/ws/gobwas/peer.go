@@ -142,7 +142,7 @@ func checkClose(code int, reason string) error {
 
 // shut closes the connection once. It returns when that is done.
 func (p *Peer) shut(code int, reason string) {
-	p.over.Do(func() { p.wire.close(code, reason, p.options.Timeout) })
+	p.over.Do(func() { p.wire.close(code, reason) })
 }
 
 // finish waits until nothing of the connection runs any more.

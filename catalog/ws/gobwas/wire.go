@@ -28,6 +28,7 @@ type wire struct {
 	side     ws.State
 	protocol string
 	limit    int
+	timeout  time.Duration
 	deflate  bool
 
 	reading sync.Mutex // one reader: read, or close while it waits for the answer
@@ -47,7 +48,7 @@ type wire struct {
 // may have sent early bytes already.
 func newWire(conn net.Conn, raw io.Closer, early []byte, side ws.State, o *Options, protocol string, deflate bool) *wire {
 	w := &wire{
-		conn: conn, raw: raw, tap: newTap(conn), side: side, limit: o.MaxMessageBytes,
+		conn: conn, raw: raw, tap: newTap(conn), side: side, limit: o.MaxMessageBytes, timeout: o.Timeout,
 		protocol: protocol, deflate: deflate, ended: make(chan struct{}),
 	}
 	w.source = bufio.NewReader(io.MultiReader(bytes.NewReader(early), w.tap))
@@ -224,8 +225,11 @@ func (w *wire) write(opCode OpCode, payload []byte) error {
 	return err
 }
 
-// say writes a close frame, once.
+// say writes a close frame, once. A message that is stuck before it does not
+// hold up the end for longer than the time-out.
 func (w *wire) say(code int, reason string) {
+	timer := time.AfterFunc(w.timeout, w.kill)
+	defer timer.Stop()
 	w.writing.Lock()
 	defer w.writing.Unlock()
 	if w.said {
@@ -242,9 +246,9 @@ func (w *wire) say(code int, reason string) {
 // ping asks for a sign of life. Whether one comes is told by the tap.
 func (w *wire) ping(context.Context) { w.tap.control(w.compile(nil, ws.NewPingFrame(nil))) }
 
-// close says goodbye and waits for the answer, at most timeout.
-func (w *wire) close(code int, reason string, timeout time.Duration) {
-	timer := time.AfterFunc(timeout, w.kill)
+// close says goodbye and waits for the answer, at most the time-out.
+func (w *wire) close(code int, reason string) {
+	timer := time.AfterFunc(w.timeout, w.kill)
 	defer timer.Stop()
 	w.say(code, reason)
 	if w.reading.TryLock() {
