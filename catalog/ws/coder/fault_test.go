@@ -530,3 +530,33 @@ func TestSilentServer(t *testing.T) {
 		}
 	}
 }
+
+// TestEarly: a client's first message comes in one packet with its handshake.
+func TestEarly(t *testing.T) {
+	c := consumer(t, anywhere, quick())
+	sub := subscriber(t, c, "a", nil)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(c.URL(), "ws://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "GET /a HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\n"+
+		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"+frame(0x81, "early"))
+	expect(t, receive(t, sub, 1), "early")
+}
+
+// TestCloseOnConnect: OnConnect may close a connection, before anything is read.
+func TestCloseOnConnect(t *testing.T) {
+	c := consumer(t, anywhere, quick(func(o *driver.Options) {
+		o.OnConnect = func(_ context.Context, p *driver.Peer) error { return p.Close(4003, "full") }
+	}))
+	subscriber(t, c, "a", nil)
+	f := foreign(t, c.URL()+"/a")
+	began := time.Now()
+	if _, _, code, err := f.receive(); code != 4003 {
+		t.Errorf("code %d, %v, want 4003", code, err)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("after %v", took)
+	}
+}
