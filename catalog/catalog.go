@@ -29,6 +29,8 @@ var drivers = []Driver{
 	{Protocol: "amqp", Library: "rabbitmq", Import: "github.com/rabbitmq/amqp091-go", Go: "1.21", Default: true},
 	{Protocol: "amqp", Library: "streadway", Import: "github.com/streadway/amqp", Go: "1.21", Note: "library unmaintained: prefer amqp/rabbitmq"},
 	{Protocol: "http", Library: "std", Go: "1.24", Default: true},
+	{Protocol: "ws", Library: "coder", Import: "github.com/coder/websocket", Go: "1.23", Default: true},
+	{Protocol: "ws", Library: "gobwas", Import: "github.com/gobwas/ws", Go: "1.26"},
 }
 
 //go:embed */*/*.go conformance/*.go

@@ -15,8 +15,9 @@ import (
 const log4jVersion = "2.25.5"
 
 // Install installs what is missing of the programs that the brokers need:
-// Debian packages, and Kafka with Maven in the user's cache directory. With
-// everything in place it does nothing and needs no network.
+// Debian packages, and in the user's cache directory Kafka with Maven and a
+// library of Node's with npm. With everything in place it does nothing and
+// needs no network.
 func Install(ctx context.Context, out io.Writer) error {
 	var packages []string
 	for _, p := range []struct {
@@ -35,6 +36,9 @@ func Install(ctx context.Context, out io.Writer) error {
 		{"redis-server", lookPath("redis-server")},
 		{"nats-server", lookPath("nats-server")},
 		{"python3-pika", func() (string, error) { return PythonWith("pika") }}, // another client of RabbitMQ
+		{"nodejs", lookPath("node")},
+		{"npm", lookPath("npm")},
+		{"chromium", lookPath("chromium")},
 	} {
 		if _, err := p.present(); err != nil {
 			packages = append(packages, p.name)
@@ -43,7 +47,10 @@ func Install(ctx context.Context, out io.Writer) error {
 	if err := installPackages(ctx, out, packages); err != nil {
 		return err
 	}
-	return installKafka(ctx, out)
+	if err := installKafka(ctx, out); err != nil {
+		return err
+	}
+	return installNodeModules(ctx, out)
 }
 
 // PythonWith looks for a Python that has a module. Debian's packages are for
@@ -194,6 +201,31 @@ func installKafka(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	return nil
+}
+
+// nodeWS is the version of Node's WebSocket library.
+const nodeWS = "8.18.3"
+
+// NodeModules is the directory in which Node finds the libraries that tests
+// use, ws among them; as NODE_PATH it makes them known. It need not exist.
+func NodeModules() (string, error) {
+	cache, err := os.UserCacheDir()
+	return filepath.Join(cache, "asyncapi-impl", "ws-"+nodeWS, "node_modules"), err
+}
+
+func installNodeModules(ctx context.Context, out io.Writer) error {
+	dir, err := NodeModules()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "ws")); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return command(ctx, out, "", "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts",
+		"--prefix", filepath.Dir(dir), "ws@"+nodeWS)
 }
 
 func command(ctx context.Context, out io.Writer, dir string, argv ...string) error {
