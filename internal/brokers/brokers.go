@@ -73,6 +73,7 @@ type Server struct {
 	ports     []*port
 	prepare   func(context.Context) error // before the first start
 	processes []*process                  // in the order of their start
+	password  func(string) error          // for SetPassword, nil where that is not possible
 	proxied   chan [2]string
 
 	mu sync.Mutex // one Kill, Restart, Stop, Pause, Resume at a time
