@@ -19,30 +19,36 @@ type authority struct {
 	pool        *x509.CertPool
 }
 
-func (t *trial) authority() *authority {
-	t.Helper()
+func newAuthority(name string) (*authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	t.must(err, "make a key")
+	if err != nil {
+		return nil, err
+	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "conformance " + t.address()},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	t.must(err, "make an authority")
+	if err != nil {
+		return nil, err
+	}
 	certificate, err := x509.ParseCertificate(der)
-	t.must(err, "make an authority")
+	if err != nil {
+		return nil, err
+	}
 	pool := x509.NewCertPool()
 	pool.AddCert(certificate)
-	return &authority{certificate, key, pool}
+	return &authority{certificate, key, pool}, nil
 }
 
 // issue makes a certificate that ends after a while, a negative one if it has
 // ended.
-func (a *authority) issue(t *trial, name string, valid time.Duration) tls.Certificate {
-	t.Helper()
+func (a *authority) issue(name string, valid time.Duration) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	t.must(err, "make a key")
+	if err != nil {
+		return tls.Certificate{}, err
+	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(valid),
@@ -55,6 +61,5 @@ func (a *authority) issue(t *trial, name string, valid time.Duration) tls.Certif
 		template.DNSNames = []string{name}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &key.PublicKey, a.key)
-	t.must(err, "make a certificate")
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }

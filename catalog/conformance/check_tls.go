@@ -40,6 +40,20 @@ var tlsChecks = []check{
 		run:     tlsMutual},
 }
 
+func (t *trial) authority() *authority {
+	t.Helper()
+	a, err := newAuthority("conformance " + t.address())
+	t.must(err, "make an authority")
+	return a
+}
+
+func (t *trial) issue(a *authority, name string, valid time.Duration) tls.Certificate {
+	t.Helper()
+	certificate, err := a.issue(name, valid)
+	t.must(err, "make a certificate")
+	return certificate
+}
+
 // behindTLS opens both sides through proxies that speak TLS, or expects that
 // to fail.
 func (t *trial) behindTLS(front, client *tls.Config, works bool) {
@@ -91,7 +105,7 @@ func (t *trial) behindTLS(front, client *tls.Config, works bool) {
 
 func tlsGood(t *trial) {
 	ca := t.authority()
-	front := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "127.0.0.1", time.Hour)}}
+	front := &tls.Config{Certificates: []tls.Certificate{t.issue(ca, "127.0.0.1", time.Hour)}}
 	t.behindTLS(front, &tls.Config{RootCAs: ca.pool}, true)
 }
 
@@ -99,21 +113,21 @@ func tlsRefused(t *trial) {
 	ca, other := t.authority(), t.authority()
 	front := func(c tls.Certificate) *tls.Config { return &tls.Config{Certificates: []tls.Certificate{c}} }
 	t.Logf("unknown authority")
-	t.behindTLS(front(other.issue(t, "127.0.0.1", time.Hour)), &tls.Config{RootCAs: ca.pool}, false)
+	t.behindTLS(front(t.issue(other, "127.0.0.1", time.Hour)), &tls.Config{RootCAs: ca.pool}, false)
 	t.Logf("another host's name")
-	t.behindTLS(front(ca.issue(t, "elsewhere.example", time.Hour)), &tls.Config{RootCAs: ca.pool}, false)
+	t.behindTLS(front(t.issue(ca, "elsewhere.example", time.Hour)), &tls.Config{RootCAs: ca.pool}, false)
 	t.Logf("expired")
-	t.behindTLS(front(ca.issue(t, "127.0.0.1", -time.Hour)), &tls.Config{RootCAs: ca.pool}, false)
+	t.behindTLS(front(t.issue(ca, "127.0.0.1", -time.Hour)), &tls.Config{RootCAs: ca.pool}, false)
 }
 
 func tlsClientCertificate(t *trial) {
 	ca := t.authority()
 	front := &tls.Config{
-		Certificates: []tls.Certificate{ca.issue(t, "127.0.0.1", time.Hour)},
+		Certificates: []tls.Certificate{t.issue(ca, "127.0.0.1", time.Hour)},
 		ClientAuth:   tls.RequireAndVerifyClientCert,
 		ClientCAs:    ca.pool,
 	}
-	mine := ca.issue(t, "client", time.Hour)
+	mine := t.issue(ca, "client", time.Hour)
 	t.behindTLS(front, &tls.Config{RootCAs: ca.pool, Certificates: []tls.Certificate{mine}}, true)
 	t.behindTLS(front, &tls.Config{RootCAs: ca.pool}, false)
 }

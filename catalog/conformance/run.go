@@ -39,7 +39,9 @@ func Run[O EnvelopeOut, I EnvelopeIn](test *testing.T, wiring Driver[O, I]) *Rep
 		test.Fatal(err)
 	}
 	lim := normal
-	lim.long = os.Getenv("ASYNCAPI_IMPL_LONG") != ""
+	if lim.long = os.Getenv("ASYNCAPI_IMPL_LONG") != ""; lim.long {
+		lim.whole = 20 * time.Minute
+	}
 	report := &Report{}
 	subtest := func(c check) {
 		test.Run(c.name, func(test *testing.T) { c.start(test, d, lim, report.add) })
@@ -85,11 +87,7 @@ func (d *driver) brokerName() string {
 
 // start runs the check and then looks for what it has left behind.
 func (c check) start(tb TB, d *driver, lim limits, record func(Result)) {
-	deadline := 2 * time.Minute
-	if lim.long {
-		deadline = 20 * time.Minute
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	ctx, cancel := context.WithTimeout(context.Background(), lim.whole)
 	t := &trial{TB: tb, limits: lim, d: d, caps: d.caps, promise: c.promise, ctx: ctx, proxies: map[string]*Proxy{}}
 	t.Cleanup(func() {
 		t.over.Store(true)

@@ -27,10 +27,11 @@ type limits struct {
 	grace   time.Duration // how much later than promised is still in time
 	quiet   time.Duration // how long nothing must come, where no sentinel can show it
 	timeout time.Duration // Settings.Timeout
+	whole   time.Duration // for the whole check
 	long    bool
 }
 
-var normal = limits{arrive: 20 * time.Second, grace: 4 * time.Second, quiet: 200 * time.Millisecond, timeout: 8 * time.Second}
+var normal = limits{arrive: 20 * time.Second, grace: 4 * time.Second, quiet: 200 * time.Millisecond, timeout: 8 * time.Second, whole: 90 * time.Second}
 
 // trial is what one run of one check works with.
 type trial struct {

@@ -50,7 +50,7 @@ func run(args []string) int {
 	switch {
 	case errors.As(err, &helped):
 		return int(helped)
-	case errors.Is(err, syscall.EPIPE) || out.gone():
+	case errors.Is(err, syscall.EPIPE):
 		return 0
 	}
 	return out.failure(err)

@@ -10,7 +10,6 @@ import (
 	"path"
 	"runtime"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 
 	"github.com/asyncapi-impl/asyncapi-impl/catalog"
@@ -43,9 +42,6 @@ func (t *text) Write(p []byte) (int, error) {
 	t.err = err
 	return n, err
 }
-
-// gone says that nobody reads stdout.
-func (t *text) gone() bool { return errors.Is(t.err, syscall.EPIPE) }
 
 func (t *text) printf(format string, args ...any) { _, _ = fmt.Fprintf(t, format, args...) }
 

@@ -34,10 +34,13 @@ import (
 	"time"
 )
 
-// The user that the listeners with a password know. The password holds what
-// has to be escaped in a URL, so that a driver which forgets to is seen.
+// The users that the listeners with a password know. User may do everything.
+// Limited, with the same password, can log in and may do nothing more: what
+// it sends, reads or creates is refused. The password holds what has to be
+// escaped in a URL, so that a driver which forgets to is seen.
 const (
 	User     = "asyncapi"
+	Limited  = "limited"
 	Password = "s3cret/p@ss:w%rd"
 )
 
@@ -359,7 +362,7 @@ func (r *running) open() (string, *Certs, error) {
 		return "", nil, err
 	}
 	r.dir = dir
-	r.certs, err = newCerts(dir)
+	r.certs, err = NewCerts(dir)
 	return r.dir, r.certs, err
 }
 
@@ -389,7 +392,7 @@ func removeStale() {
 	for _, dir := range dirs {
 		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), dirPrefix), "-")
 		if n, err := strconv.Atoi(pid); err == nil && !alive(n) {
-			os.RemoveAll(dir)
+			_ = os.RemoveAll(dir) // the next run tries again
 		}
 	}
 }

@@ -44,6 +44,9 @@ func TestRedisListeners(t *testing.T) {
 	c = dial(t, s.SecureAddr, s.Certs.TLS())
 	c.say(fmt.Sprintf("AUTH %s wrong\r\n", s.User))
 	c.expect("-WRONGPASS")
+	c = dial(t, s.SecureAddr, s.Certs.TLS())
+	c.say(fmt.Sprintf("AUTH %s %s\r\nPING\r\nSET key value\r\n", brokers.Limited, s.Password))
+	c.expect("+OK\r\n+PONG\r\n-NOPERM")
 	c = dial(t, s.MutualTLSAddr, s.Certs.MutualTLS())
 	c.say("PING\r\n")
 	c.expect("+PONG\r\n")
@@ -93,9 +96,10 @@ func TestNATSListeners(t *testing.T) {
 		return c
 	}
 	const quiet = `{"verbose":false}`
-	login := func(password string) string {
-		return fmt.Sprintf(`{"verbose":false,"user":%q,"pass":%q}`, s.User, password)
+	loginAs := func(user, password string) string {
+		return fmt.Sprintf(`{"verbose":false,"user":%q,"pass":%q}`, user, password)
 	}
+	login := func(password string) string { return loginAs(s.User, password) }
 	upgrade(s.Addr, nil, quiet).expect("PONG\r\n")
 	upgrade(s.SecureAddr, s.Certs.TLS(), login(s.Password)).expect("PONG\r\n")
 	upgrade(s.MutualTLSAddr, s.Certs.MutualTLS(), quiet).expect("PONG\r\n")
@@ -103,6 +107,10 @@ func TestNATSListeners(t *testing.T) {
 	upgrade(s.SecureAddr, s.Certs.TLS(), quiet).expect("-ERR 'Authorization Violation'")
 	upgrade(s.SecureAddr, nil, login(s.Password)).refuse("PONG")
 	upgrade(s.SecureAddr, &tls.Config{RootCAs: s.Certs.OtherCA}, login(s.Password)).refuse("PONG")
+	c := upgrade(s.SecureAddr, s.Certs.TLS(), loginAs(brokers.Limited, s.Password))
+	c.expect("PONG\r\n")
+	c.say("PUB subject 0\r\n\r\n")
+	c.expect("-ERR 'Permissions Violation for Publish")
 	upgrade(s.MutualTLSAddr, s.Certs.TLS(), quiet).refuse("PONG")
 	upgrade(s.MutualTLSAddr, strange(s), quiet).refuse("PONG")
 }
@@ -114,8 +122,16 @@ const (
 
 // mqttLogin is a CONNECT with a user and a password.
 func mqttLogin(user, password string) string {
+	return mqttConnectAs("\x04\xc2\x00\x3c", user, password)
+}
+
+func mqtt5Login(user, password string) string {
+	return mqttConnectAs("\x05\xc2\x00\x3c\x00", user, password)
+}
+
+func mqttConnectAs(header, user, password string) string {
 	field := func(s string) string { return string([]byte{0, byte(len(s))}) + s }
-	body := field("MQTT") + "\x04\xc2\x00\x3c" + field("") + field(user) + field(password)
+	body := field("MQTT") + header + field("") + field(user) + field(password)
 	return "\x10" + string([]byte{byte(len(body))}) + body
 }
 
@@ -128,7 +144,6 @@ func TestMosquittoKeepsItsStateOverACrash(t *testing.T) {
 	c.expect(mqttConnected)
 	c.say("\x33\x0f" + message) // PUBLISH, QoS 1, retained
 	c.expect("\x40\x02\x00\x01")
-	time.Sleep(100 * time.Millisecond) // one turn of the main loop
 	crash(t, s)
 	c = dial(t, s.Addr, nil)
 	c.say(mqttConnect)
@@ -143,6 +158,18 @@ func TestMosquittoListeners(t *testing.T) {
 	c := dial(t, s.SecureAddr, s.Certs.TLS())
 	c.say(mqttLogin(s.User, s.Password))
 	c.expect(mqttConnected)
+	c = dial(t, s.SecureAddr, s.Certs.TLS())
+	c.say(mqtt5Login(brokers.Limited, s.Password))
+	header := make([]byte, 2)
+	if _, err := io.ReadFull(c.r, header); err != nil || header[0] != 0x20 {
+		t.Fatalf("CONNECT gives %q, %v", header, err)
+	}
+	connected := make([]byte, header[1])
+	if _, err := io.ReadFull(c.r, connected); err != nil || connected[1] != 0 {
+		t.Fatalf("CONNECT gives %q, %v", connected, err)
+	}
+	c.say("\x32\x0a\x00\x05topic\x00\x01\x00") // PUBLISH, QoS 1
+	c.expect("\x40\x03\x00\x01\x87")           // not authorized
 	for _, hello := range []string{mqttConnect, mqttLogin(s.User, "wrong")} {
 		c = dial(t, s.SecureAddr, s.Certs.TLS())
 		c.say(hello)
@@ -214,7 +241,7 @@ func answers(ctx context.Context, addr string, config *tls.Config, hello string)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if err := c.SetDeadline(time.Now().Add(3 * time.Second)); err != nil {
 		return err
 	}
@@ -254,18 +281,17 @@ type conn struct {
 
 func dial(t *testing.T, addr string, config *tls.Config) *conn {
 	t.Helper()
-	d := net.Dialer{Timeout: 10 * time.Second}
-	var c net.Conn
-	var err error
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	d := new(net.Dialer).DialContext
 	if config != nil {
-		c, err = tls.DialWithDialer(&d, "tcp", addr, config)
-	} else {
-		c, err = d.DialContext(t.Context(), "tcp", addr)
+		d = (&tls.Dialer{Config: config}).DialContext
 	}
+	c, err := d(ctx, "tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() { _ = c.Close() })
 	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
@@ -325,14 +351,22 @@ func checkRefused(t *testing.T, err error, refused bool) {
 	}
 }
 
+func listens(t *testing.T, addr string) bool {
+	t.Helper()
+	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr)
+	if err == nil {
+		err = c.Close()
+	}
+	return err == nil
+}
+
 // crash kills the broker, sees that it is gone, and restarts it.
 func crash(t *testing.T, s *brokers.Server) {
 	t.Helper()
 	if err := s.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := net.Dial("tcp", s.SecureAddr); err == nil {
-		c.Close()
+	if listens(t, s.SecureAddr) {
 		t.Fatal("the broker listens after Kill")
 	}
 	start := time.Now()

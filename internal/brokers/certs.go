@@ -51,7 +51,9 @@ func (c *Certs) MutualTLS() *tls.Config {
 	return config
 }
 
-func newCerts(dir string) (*Certs, error) {
+// NewCerts makes the certificates and writes those that a server reads from
+// files to dir.
+func NewCerts(dir string) (*Certs, error) {
 	ca, err := newAuthority("asyncapi-impl test CA")
 	if err != nil {
 		return nil, err

@@ -127,7 +127,7 @@ func kafkaInstalled() bool {
 
 // installKafka fetches Kafka and what it depends on. The directory gets its
 // name when it is complete.
-func installKafka(ctx context.Context, out io.Writer) error {
+func installKafka(ctx context.Context, out io.Writer) (err error) {
 	if kafkaInstalled() {
 		return nil
 	}
@@ -142,7 +142,7 @@ func installKafka(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(work)
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
 	pom := fmt.Sprintf(`<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>asyncapi-impl</groupId>
@@ -181,7 +181,9 @@ func installKafka(ctx context.Context, out io.Writer) error {
 }
 
 func command(ctx context.Context, out io.Writer, dir string, argv ...string) error {
-	fmt.Fprintln(out, strings.Join(argv, " "))
+	if _, err := fmt.Fprintln(out, strings.Join(argv, " ")); err != nil {
+		return err
+	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")

@@ -18,10 +18,9 @@ var kafka = kind{name: "kafka", configure: configureKafka}
 
 // Kafka is an Apache Kafka of one node, without ZooKeeper.
 //
-// SecureAddr and SASLAddr take User with PLAIN, SCRAM-SHA-256, SCRAM-SHA-512,
-// and OAUTHBEARER with any unsecured JSON web token. Topics are created on
-// first use. Whoever comes by Addr is a super user; for all others, what no
-// ACL names is allowed.
+// SecureAddr and SASLAddr take PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, and
+// OAUTHBEARER with an unsecured JSON web token that names the user. Topics are created on
+// first use. But for Limited, everybody may do everything.
 func Kafka(t testing.TB) *Server { t.Helper(); return kafka.shared(t) }
 
 // StartKafka is a [Kafka] of the test's own.
@@ -107,8 +106,7 @@ func configureKafka(s *Server) error {
 		"broker.heartbeat.interval.ms=300",
 
 		"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-		"super.users=User:ANONYMOUS",
-		"allow.everyone.if.no.acl.found=true",
+		"super.users=User:ANONYMOUS;User:" + User + ";User:CN=" + User,
 
 		"ssl.keystore.type=PEM",
 		"ssl.keystore.location=" + keystore,
@@ -133,7 +131,9 @@ func configureKafka(s *Server) error {
 		format := append(jvm[:len(jvm):len(jvm)], "kafka.tools.StorageTool", "format",
 			"--config", config, "--cluster-id", "YXN5bmNhcGktaW1wbC10ZQ")
 		for _, mechanism := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} {
-			format = append(format, "--add-scram", fmt.Sprintf("%s=[name=%s,password=%q]", mechanism, User, Password))
+			for _, user := range []string{User, Limited} {
+				format = append(format, "--add-scram", fmt.Sprintf("%s=[name=%s,password=%q]", mechanism, user, Password))
+			}
 		}
 		return s.run(ctx, format...)
 	}
@@ -166,7 +166,7 @@ func kafkaSASL(listener string) string {
 	}
 	return strings.Join([]string{
 		"listener.name." + listener + ".sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
-		mechanism("plain", "plain.PlainLoginModule", fmt.Sprintf(" user_%s=%q", User, Password)),
+		mechanism("plain", "plain.PlainLoginModule", fmt.Sprintf(" user_%s=%q user_%s=%[2]q", User, Password, Limited)),
 		mechanism("scram-sha-256", "scram.ScramLoginModule", ""),
 		mechanism("scram-sha-512", "scram.ScramLoginModule", ""),
 		mechanism("oauthbearer", "oauthbearer.OAuthBearerLoginModule", ` unsecuredLoginStringClaim_sub="broker"`),

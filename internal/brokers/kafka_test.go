@@ -41,7 +41,7 @@ func TestKafkaKeepsItsRecordsOverACrash(t *testing.T) {
 	crash(t, s)
 
 	r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{s.Addr}, Topic: "crash", MaxWait: time.Second})
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	m, err := r.ReadMessage(ctx)
@@ -100,6 +100,29 @@ func TestKafkaListeners(t *testing.T) {
 			_, err := client.Metadata(t.Context(), &kafka.MetadataRequest{})
 			checkRefused(t, err, c.refused)
 		})
+	}
+}
+
+func TestKafkaRefusesTheLimitedUser(t *testing.T) {
+	t.Parallel()
+	s := brokers.Kafka(t)
+	sha512, err := scram.Mechanism(scram.SHA512, brokers.Limited, s.Password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, login := range []sasl.Mechanism{sha512, plain.Mechanism{Username: brokers.Limited, Password: s.Password}} {
+		transport := &kafka.Transport{TLS: s.Certs.TLS(), SASL: login}
+		defer transport.CloseIdleConnections()
+		client := kafka.Client{Addr: kafka.TCP(s.SecureAddr), Transport: transport}
+		answer, err := client.CreateTopics(t.Context(), &kafka.CreateTopicsRequest{
+			Topics: []kafka.TopicConfig{{Topic: "forbidden", NumPartitions: 1, ReplicationFactor: 1}},
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", login.Name(), err)
+		}
+		if err := answer.Errors["forbidden"]; !errors.Is(err, kafka.TopicAuthorizationFailed) {
+			t.Errorf("%s: creating a topic gives %v, want %v", login.Name(), err, kafka.TopicAuthorizationFailed)
+		}
 	}
 }
 

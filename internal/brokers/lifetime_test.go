@@ -2,6 +2,7 @@ package brokers_test
 
 import (
 	"bufio"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -25,7 +26,7 @@ func TestChild(t *testing.T) {
 	if mode == "" {
 		return
 	}
-	os.Stdout.WriteString("addr " + brokers.Mosquitto(t).Addr + "\n")
+	fmt.Println("addr", brokers.Mosquitto(t).Addr)
 	if mode == "wait" {
 		time.Sleep(time.Minute)
 	}
@@ -62,13 +63,7 @@ func TestBrokersDieWithTheirProcess(t *testing.T) {
 	if err := killed.Wait(); err == nil {
 		t.Fatal("the child was not killed")
 	}
-	gone := func() bool {
-		c, err := net.Dial("tcp", addr)
-		if err == nil {
-			c.Close()
-		}
-		return err != nil
-	}
+	gone := func() bool { return !listens(t, addr) }
 	for end := time.Now().Add(5 * time.Second); !gone(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("the broker at %s outlives the process that started it", addr)

@@ -8,16 +8,23 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 var mosquitto = kind{name: "mosquitto", configure: configureMosquitto}
 
 // Mosquitto is an Eclipse Mosquitto, for MQTT 3.1, 3.1.1 and 5.
 //
-// It writes its state to disk once in every turn of its main loop. What it
-// acknowledged in the last one before Kill can be lost; Stop loses nothing.
+// Of what Limited may not do, it refuses publishing alone, and that with
+// MQTT 5 only: a subscription is accepted, and nothing comes.
+//
+// It writes its state to disk when it ends, and else so rarely, or so slowly,
+// that no crash test could count on it. So Kill has it write its state before
+// SIGKILL: what is acknowledged in the instant between can be lost. Stop loses
+// nothing.
 func Mosquitto(t testing.TB) *Server { t.Helper(); return mosquitto.shared(t) }
 
 // StartMosquitto is a [Mosquitto] of the test's own.
@@ -38,8 +45,12 @@ func configureMosquitto(s *Server) error {
 		return err
 	}
 	encode := base64.StdEncoding.EncodeToString
-	passwords, err := s.write("passwords",
-		fmt.Sprintf("%s:$7$%d$%s$%s\n", User, rounds, encode([]byte(salt)), encode(hash)))
+	password := fmt.Sprintf("$7$%d$%s$%s", rounds, encode([]byte(salt)), encode(hash))
+	passwords, err := s.write("passwords", User+":"+password+"\n"+Limited+":"+password+"\n")
+	if err != nil {
+		return err
+	}
+	topics, err := s.write("topics", "user "+User+"\ntopic readwrite #\ntopic readwrite $SYS/#\n")
 	if err != nil {
 		return err
 	}
@@ -48,8 +59,6 @@ func configureMosquitto(s *Server) error {
 		"per_listener_settings true",
 		"persistence true",
 		"persistence_location " + s.dir + "/",
-		"autosave_on_changes true",
-		"autosave_interval 1",
 		"max_queued_messages 0", // the default drops what exceeds 1000
 		"log_dest stderr",
 	}
@@ -71,7 +80,7 @@ func configureMosquitto(s *Server) error {
 	if err := listener(s.Addr, "allow_anonymous true"); err != nil {
 		return err
 	}
-	if err := listener(s.SecureAddr, append(tls, "password_file "+passwords)...); err != nil {
+	if err := listener(s.SecureAddr, append(tls, "password_file "+passwords, "acl_file "+topics)...); err != nil {
 		return err
 	}
 	err = listener(s.MutualTLSAddr, append(tls, "require_certificate true", "use_identity_as_username true")...)
@@ -85,6 +94,7 @@ func configureMosquitto(s *Server) error {
 	s.process(&process{
 		name: "mosquitto",
 		argv: []string{server, "-c", config},
+		save: func(pid int) { saveMosquitto(pid, filepath.Join(s.dir, "mosquitto.db")) },
 		ready: func(ctx context.Context) error {
 			if err := dialAll(ctx, s.SecureAddr, s.MutualTLSAddr); err != nil {
 				return err
@@ -99,4 +109,20 @@ func configureMosquitto(s *Server) error {
 		},
 	})
 	return nil
+}
+
+// saveMosquitto asks for the state to be written and waits until it is: it is
+// a new file then. One that does not answer is paused, and has its old state.
+func saveMosquitto(pid int, path string) {
+	before, _ := os.Stat(path)
+	if signal(pid, userSignal) != nil {
+		return
+	}
+	for range 200 {
+		after, err := os.Stat(path)
+		if err == nil && (before == nil || !os.SameFile(before, after)) {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }

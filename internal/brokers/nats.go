@@ -39,12 +39,15 @@ func configureNATS(s *Server) error {
 		return s.write(name+".conf", fmt.Sprintf("listen: %q\njetstream { store_dir: %q }\n%s", addr, filepath.Join(s.dir, name), settings))
 	}
 	login := func(password string) string {
-		return tls(false) + fmt.Sprintf("authorization { user: %q, password: %q }\n", User, password)
+		return tls(false) + fmt.Sprintf("authorization { users: [\n"+
+			"{ user: %q, password: %q }\n"+
+			"{ user: %q, password: %[2]q, permissions: { publish: { deny: \">\" }, subscribe: { deny: \">\" } } }\n"+
+			"] }\n", User, password, Limited)
 	}
 	for _, listener := range []struct{ name, addr, settings string }{
-		{"plain", s.Addr, fmt.Sprintf(`authorization { users: [ { user: anyone, password: "", permissions {
-			publish { deny: [%q] }, subscribe { deny: [%[1]q] } } } ] }
-			no_auth_user: anyone`, RefusedSubject)},
+		{"plain", s.Addr, fmt.Sprintf("authorization { users: [\n"+
+			"{ user: anyone, password: \"\", permissions: { publish: { deny: %q }, subscribe: { deny: %[1]q } } }\n"+
+			"] }\nno_auth_user: anyone\n", RefusedSubject)},
 		{"secure", s.SecureAddr, login(Password)},
 		{"mtls", s.MutualTLSAddr, tls(true)},
 	} {

@@ -23,6 +23,7 @@ type process struct {
 	argv  []string
 	env   []string                    // beside the environment of the test
 	ready func(context.Context) error // nil when the program answers
+	save  func(pid int)               // before SIGKILL, where it is needed
 
 	dir, log string
 	cmd      *exec.Cmd // nil when it doesn't run
@@ -34,7 +35,8 @@ func (p *process) start(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(p.argv[0], p.argv[1:]...)
+	// The program outlives ctx, which is for its start.
+	cmd := exec.CommandContext(context.Background(), p.argv[0], p.argv[1:]...)
 	cmd.Dir = p.dir
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stdout, cmd.Stderr = log, log
@@ -81,8 +83,13 @@ func (p *process) end(grace time.Duration) error {
 			return err
 		}
 		defer time.AfterFunc(grace, func() { _ = signal(pid, syscall.SIGKILL) }).Stop()
-	} else if err := signal(pid, syscall.SIGKILL); err != nil {
-		return err
+	} else {
+		if p.save != nil {
+			p.save(pid)
+		}
+		if err := signal(pid, syscall.SIGKILL); err != nil {
+			return err
+		}
 	}
 	err := p.cmd.Wait()
 	p.cmd = nil
@@ -119,16 +126,15 @@ func (p *port) release() { _ = p.mark.Close() }
 func reservePort() (*port, error) {
 	for range 1000 {
 		p := &port{number: 12000 + rand.IntN(20000)}
-		mark, err := markPort(p.number)
-		if err != nil {
+		var err error
+		if p.mark, err = markPort(p.number); err != nil {
 			continue
 		}
-		l, err := net.Listen("tcp", p.addr())
+		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", p.addr())
 		if err != nil {
-			mark.Close()
+			p.release()
 			continue
 		}
-		p.mark = mark
 		return p, l.Close()
 	}
 	return nil, errors.New("brokers: no free port on 127.0.0.1")
@@ -137,28 +143,29 @@ func reservePort() (*port, error) {
 // dialAll is nil when something listens on each address.
 func dialAll(ctx context.Context, addrs ...string) error {
 	for _, addr := range addrs {
-		var d net.Dialer
-		c, err := d.DialContext(ctx, "tcp", addr)
+		c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 		if err != nil {
 			return err
 		}
-		c.Close()
+		if err := c.Close(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 // exchange sends hello and gives the first n bytes of the answer.
 func exchange(ctx context.Context, addr, hello string, n int) (string, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", addr)
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return "", err
 	}
-	defer c.Close()
 	return exchangeOn(ctx, c, hello, n)
 }
 
-func exchangeOn(ctx context.Context, c net.Conn, hello string, n int) (string, error) {
+// exchangeOn is exchange on a connection, which it closes.
+func exchangeOn(ctx context.Context, c net.Conn, hello string, n int) (_ string, err error) {
+	defer func() { _ = c.Close() }()
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := c.SetDeadline(deadline); err != nil {
 			return "", err
@@ -168,7 +175,7 @@ func exchangeOn(ctx context.Context, c net.Conn, hello string, n int) (string, e
 		return "", err
 	}
 	answer := make([]byte, n)
-	_, err := io.ReadFull(c, answer)
+	_, err = io.ReadFull(c, answer)
 	return string(answer), err
 }
 

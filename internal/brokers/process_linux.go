@@ -2,6 +2,7 @@ package brokers
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,8 @@ func signal(pid int, sig syscall.Signal) error {
 	}
 	return nil
 }
+
+const userSignal = syscall.SIGUSR1
 
 func (p *process) pause() error { return p.signal(syscall.SIGSTOP) }
 
@@ -52,5 +55,5 @@ func alive(pid int) bool {
 // markPort takes a name that the kernel gives to one process at a time and
 // frees when that process ends.
 func markPort(number int) (io.Closer, error) {
-	return net.Listen("unix", fmt.Sprintf("@asyncapi-impl-port-%d", number))
+	return new(net.ListenConfig).Listen(context.Background(), "unix", fmt.Sprintf("@asyncapi-impl-port-%d", number))
 }

@@ -13,6 +13,8 @@ import (
 // parent ends; a broker must not outlive the tests.
 var errLinuxOnly = errors.New("brokers: the real brokers run on Linux only")
 
+const userSignal = syscall.Signal(0)
+
 func spawn(*exec.Cmd) error { return errLinuxOnly }
 
 func signal(int, syscall.Signal) error { return errLinuxOnly }

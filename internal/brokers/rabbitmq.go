@@ -201,23 +201,27 @@ func configureRabbitMQ(s *Server) error {
 // rabbitMQDefinitions holds the users.
 func rabbitMQDefinitions() (string, error) {
 	type object = map[string]any
-	user := func(name, password string) object {
+	user := func(name, password, tags string) object {
 		const salt = "salt"
 		hash := sha256.Sum256([]byte(salt + password))
 		return object{
 			"name":              name,
 			"password_hash":     base64.StdEncoding.EncodeToString(append([]byte(salt), hash[:]...)),
 			"hashing_algorithm": "rabbit_password_hashing_sha256",
-			"tags":              "administrator",
+			"tags":              tags,
 		}
 	}
-	all := func(name string) object {
-		return object{"user": name, "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}
+	may := func(name, what string) object {
+		return object{"user": name, "vhost": "/", "configure": what, "write": what, "read": what}
 	}
 	data, err := json.Marshal(object{
-		"vhosts":      []object{{"name": "/"}},
-		"users":       []object{user("guest", "guest"), user(User, Password)},
-		"permissions": []object{all("guest"), all(User)},
+		"vhosts": []object{{"name": "/"}},
+		"users": []object{
+			user("guest", "guest", "administrator"),
+			user(User, Password, "administrator"),
+			user(Limited, Password, ""),
+		},
+		"permissions": []object{may("guest", ".*"), may(User, ".*"), may(Limited, "")},
 	})
 	return string(data), err
 }

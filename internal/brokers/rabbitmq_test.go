@@ -45,7 +45,7 @@ func manage(t *testing.T, s *brokers.Server, method, path, body string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	answer, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +105,12 @@ func TestRabbitMQListeners(t *testing.T) {
 	c.say(fmt.Sprintf("CONNECT\naccept-version:1.2\nhost:/\nlogin:%s\npasscode:%s\n\n\x00",
 		s.User, strings.ReplaceAll(s.Password, ":", "\\c")))
 	c.expect("CONNECTED\n")
+	c = dial(t, s.SecureSTOMPAddr, s.Certs.TLS())
+	c.say(fmt.Sprintf("CONNECT\naccept-version:1.2\nhost:/\nlogin:%s\npasscode:%s\n\n\x00",
+		brokers.Limited, strings.ReplaceAll(s.Password, ":", "\\c")))
+	c.await("\x00\n")
+	c.say("SEND\ndestination:/queue/forbidden\n\nmessage\x00")
+	c.expect("ERROR\n")
 	c = dial(t, s.STOMPAddr, nil)
 	c.say("CONNECT\naccept-version:1.2\nhost:/\nlogin:guest\npasscode:guest\n\n\x00")
 	c.expect("CONNECTED\n")

@@ -34,30 +34,32 @@ func configureRedis(s *Server) error {
 		"tls-cert-file " + s.Certs.ServerFile,
 		"tls-key-file " + s.Certs.ServerKeyFile,
 	}
-	dial := func(ctx context.Context, addr string) (net.Conn, error) {
+	type dial func(ctx context.Context, addr string) (net.Conn, error)
+	plain := func(ctx context.Context, addr string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", addr)
+	}
+	secure := func(ctx context.Context, addr string) (net.Conn, error) {
 		d := tls.Dialer{Config: s.Certs.MutualTLS()}
 		return d.DialContext(ctx, "tcp", addr)
 	}
 	for _, listener := range []struct {
 		name, addr, portOption string
 		settings               []string
-		dial                   func(ctx context.Context, addr string) (net.Conn, error)
+		dial                   dial
 		answer                 string
 	}{
-		{"plain", s.Addr, "port", nil, func(ctx context.Context, addr string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "tcp", addr)
-		}, "+PONG"},
+		{"plain", s.Addr, "port", nil, plain, "+PONG"},
 		{"secure", s.SecureAddr, "tls-port", append(certificates,
 			"port 0",
 			"tls-auth-clients no",
 			fmt.Sprintf("requirepass %q", Password),
 			fmt.Sprintf("user %s on %q ~* &* +@all", User, ">"+Password),
-		), dial, "-NOAUTH"},
+			fmt.Sprintf("user %s on %q +@connection", Limited, ">"+Password),
+		), secure, "-NOAUTH"},
 		{"mtls", s.MutualTLSAddr, "tls-port", append(certificates,
 			"port 0",
 			"tls-auth-clients yes",
-		), dial, "+PONG"},
+		), secure, "+PONG"},
 	} {
 		_, port, err := net.SplitHostPort(listener.addr)
 		if err != nil {
@@ -83,7 +85,6 @@ func configureRedis(s *Server) error {
 				if err != nil {
 					return err
 				}
-				defer c.Close()
 				answer, err := exchangeOn(ctx, c, "PING\r\n", len(listener.answer))
 				if err == nil && answer != listener.answer {
 					err = fmt.Errorf("PING gives %q", answer)

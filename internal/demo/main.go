@@ -7,6 +7,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"os/exec"
@@ -21,12 +22,12 @@ var program []byte
 
 func main() {
 	log.SetFlags(0)
-	if err := run(context.Background()); err != nil {
+	if err := run(context.Background(), os.Stdout); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context, out io.Writer) error {
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.AllowAutoTopicCreation())
 	if err != nil {
 		return err
@@ -39,21 +40,21 @@ func run(ctx context.Context) error {
 	defer os.RemoveAll(dir)
 
 	tool := filepath.Join(dir, "bin", "asyncapi-impl")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", tool, "./cmd/asyncapi-impl").CombinedOutput(); err != nil {
-		return fmt.Errorf("run this from the repository's root: %w\n%s", err, out)
+	if text, err := exec.CommandContext(ctx, "go", "build", "-o", tool, "./cmd/asyncapi-impl").CombinedOutput(); err != nil {
+		return fmt.Errorf("run this from the repository's root: %w\n%s", err, text)
 	}
 	app := filepath.Join(dir, "app")
 	if err := os.Mkdir(app, 0o755); err != nil {
 		return err
 	}
 	shell := func(line string) error {
-		fmt.Println("$", line)
+		fmt.Fprintln(out, "$", line)
 		args := strings.Fields(line)
 		if args[0] == "asyncapi-impl" {
 			args[0] = tool
 		}
 		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-		cmd.Dir, cmd.Stdout, cmd.Stderr = app, os.Stdout, os.Stderr
+		cmd.Dir, cmd.Stdout, cmd.Stderr = app, out, out
 		cmd.Env = append(os.Environ(), "GOWORK=off")
 		return cmd.Run()
 	}
@@ -66,7 +67,7 @@ func run(ctx context.Context) error {
 			return err
 		}
 	}
-	fmt.Printf("$ cat main.go\n%s", program)
+	fmt.Fprintf(out, "$ cat main.go\n%s", program)
 	if err := os.WriteFile(filepath.Join(app, "main.go"), program, 0o644); err != nil {
 		return err
 	}

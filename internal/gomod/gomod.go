@@ -56,7 +56,7 @@ func read(root, file string, data []byte) (*Module, error) {
 			err = &list[0]
 		}
 		return nil, problem.New(problem.BadModule, "%v", err).
-			WithHint("mend go.mod: go mod edit -json shows what go makes of it").Because(err)
+			WithHint("mend that line of go.mod and try again").Because(err)
 	}
 	if f.Module == nil {
 		return nil, problem.New(problem.BadModule, "%s has no module line", file).

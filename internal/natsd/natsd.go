@@ -113,10 +113,9 @@ func (s *Server) Reload(config string) error {
 // Plain is the configuration of a server for anybody, but for
 // brokers.RefusedSubject.
 func Plain() string {
-	return fmt.Sprintf(`authorization { users: [ { user: anyone, password: "", permissions {
-		publish { deny: [%q] }, subscribe { deny: [%[1]q] } } } ] }
-		no_auth_user: anyone
-	`, brokers.RefusedSubject)
+	return fmt.Sprintf("authorization { users: [\n"+
+		"{ user: anyone, password: \"\", permissions: { publish: { deny: %q }, subscribe: { deny: %[1]q } } }\n"+
+		"] }\nno_auth_user: anyone\n", brokers.RefusedSubject)
 }
 
 // Password is the configuration of a server that wants TLS and a password.

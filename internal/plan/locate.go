@@ -2,7 +2,6 @@ package plan
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -47,8 +46,12 @@ func locate(wd, dir string) (place, error) {
 		return place{}, err
 	}
 	if !inside(base, dir) {
+		there, _ := nearest(dir)
+		if rel, err := filepath.Rel(wd, there); err == nil {
+			there = rel
+		}
 		return place{}, problem.NewUsage(problem.OutsideRoot, "%s is outside %s", given, name).
-			WithHint("-C %s", filepath.Dir(given))
+			WithHint("-C %s", there)
 	}
 
 	real, err := resolve(dir)
@@ -59,7 +62,7 @@ func locate(wd, dir string) (place, error) {
 		return place{}, problem.New(problem.OutsideRoot, "%s leads to %s, which is outside %s", given, real, name).
 			WithHint("the link may lead elsewhere in the module, or choose another directory with --to")
 	}
-	exists, _, _ := nearest(real)
+	exists, _ := nearest(real)
 	mod, err := gomod.Find(exists)
 	if err != nil {
 		return place{}, err
@@ -107,13 +110,10 @@ func (p place) check() error {
 }
 
 // nearest splits a path into the part that exists and the rest.
-func nearest(dir string) (exists, rest string, info fs.FileInfo) {
+func nearest(dir string) (exists, rest string) {
 	for {
-		if info, err := os.Lstat(dir); err == nil {
-			return dir, rest, info
-		}
-		if dir == filepath.Dir(dir) {
-			return dir, rest, nil
+		if _, err := os.Lstat(dir); err == nil || dir == filepath.Dir(dir) {
+			return dir, rest
 		}
 		rest = filepath.Join(filepath.Base(dir), rest)
 		dir = filepath.Dir(dir)
@@ -123,7 +123,7 @@ func nearest(dir string) (exists, rest string, info fs.FileInfo) {
 // resolve gives the path without symbolic links of a directory that need not
 // exist.
 func resolve(dir string) (string, error) {
-	exists, rest, _ := nearest(dir)
+	exists, rest := nearest(dir)
 	real, err := filepath.EvalSymlinks(exists)
 	if err != nil {
 		return "", problem.New(problem.BadTarget, "%s is a symbolic link that leads nowhere", exists).Because(err)

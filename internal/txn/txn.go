@@ -149,13 +149,13 @@ func prepare(ctx context.Context, root *os.Root, changes []Change) (*journal, er
 				return nil, err
 			}
 			for name, data := range c.Files {
-				if err := write(root, staged(i)+"/"+name, data, mode); err != nil {
+				if err := write(root, staged(i)+"/"+name, data, mode, false); err != nil {
 					return nil, err
 				}
 				s.Sums[path.Join(c.Path, name)] = sum(data)
 			}
 		case !c.Remove:
-			if err := write(root, staged(i), c.Data, mode); err != nil {
+			if err := write(root, staged(i), c.Data, mode, s.Had); err != nil {
 				return nil, err
 			}
 			s.Sums[c.Path] = sum(c.Data)
@@ -182,7 +182,7 @@ func prepare(ctx context.Context, root *os.Root, changes []Change) (*journal, er
 		return nil, err
 	}
 	between("staged")
-	if err := write(root, journalName+".part", data, 0o600); err != nil {
+	if err := write(root, journalName+".part", data, 0o600, true); err != nil {
 		return nil, err
 	}
 	return j, root.Rename(journalName+".part", journalName)
@@ -293,17 +293,22 @@ func keep(root *os.Root, from, to string) error {
 	if err != nil {
 		return err
 	}
-	return write(root, to, data, info.Mode().Perm())
+	return write(root, to, data, info.Mode().Perm(), true)
 }
 
-// write makes a file that survives a loss of power once it was renamed.
-func write(root *os.Root, name string, data []byte, mode fs.FileMode) error {
+// write makes a file. With sync it reaches the disk first: so does whatever
+// takes the place of something of the user's, while files that are new can be
+// had again, and syncing each would take most of the time of a run.
+func write(root *os.Root, name string, data []byte, mode fs.FileMode, sync bool) error {
 	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
+	if sync {
+		err = errors.Join(err, f.Sync())
+	}
+	return errors.Join(err, f.Close())
 }
 
 func exists(root *os.Root, name string) bool {

@@ -11,36 +11,29 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
-	"github.com/asyncapi-impl/asyncapi-impl/catalog/conformance"
 	driver "github.com/asyncapi-impl/asyncapi-impl/catalog/kafka/segmentio"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/brokers"
+	"github.com/asyncapi-impl/asyncapi-impl/internal/kafkatest"
 )
 
 func TestMain(m *testing.M) { os.Exit(brokers.Main(m)) }
 
+func init() {
+	testBroker, testForeign = kafkatest.Broker, kafkatest.Foreign()
+}
+
 // embedded starts a broker in this process.
 func embedded(t testing.TB, options ...kfake.Opt) (*kfake.Cluster, string) {
 	t.Helper()
-	cluster, err := kfake.NewCluster(append([]kfake.Opt{
-		kfake.NumBrokers(1), kfake.DefaultNumPartitions(3), kfake.GroupMinSessionTimeout(time.Second),
-		kfake.AllowAutoTopicCreation(),
-	}, options...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
-	return cluster, strings.Join(cluster.ListenAddrs(), ",")
+	cluster, url := kafkatest.Embedded(t, options...)
+	return cluster, strings.TrimPrefix(url, "kafka://")
 }
 
 // broker is the real broker where the run is about real ones, else an embedded
 // one.
 func broker(t testing.TB) string {
 	t.Helper()
-	if brokers.Real() {
-		return brokers.Kafka(t).Addr
-	}
-	_, url := embedded(t)
-	return url
+	return strings.TrimPrefix(kafkatest.URL(t), "kafka://")
 }
 
 var topics atomic.Int64
@@ -146,18 +139,4 @@ func payloads(envelopes []*driver.EnvelopeIn) string {
 		all = append(all, string(e.Payload()))
 	}
 	return strings.Join(all, " ")
-}
-
-func init() {
-	testBroker = func(t testing.TB) *conformance.Broker {
-		if brokers.Real() {
-			s := brokers.Kafka(t)
-			return &conformance.Broker{
-				Name: "kafka", URL: s.URL, SecureURL: "kafka-secure://" + s.SecureAddr, User: s.User, Password: s.Password,
-				CA: s.Certs.TLS().RootCAs,
-			}
-		}
-		_, url := embedded(t)
-		return &conformance.Broker{Name: "kfake", URL: "kafka://" + url}
-	}
 }

@@ -1,12 +1,14 @@
 package segmentio_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/segmentio/kafka-go"
 
@@ -15,8 +17,11 @@ import (
 )
 
 // testBroker gives the server to test against. Without it the server is the
-// one that KAFKA_URL names.
-var testBroker func(testing.TB) *conformance.Broker
+// one that KAFKA_URL names. testForeign is another Kafka client.
+var (
+	testBroker  func(testing.TB) *conformance.Broker
+	testForeign *conformance.Foreign
+)
 
 func TestConformance(t *testing.T) {
 	broker := &conformance.Broker{Name: "kafka", URL: os.Getenv("KAFKA_URL")}
@@ -72,6 +77,7 @@ func wiring(broker *conformance.Broker) conformance.Driver[*driver.EnvelopeOut, 
 			return errs
 		},
 		SecureScheme: "kafka-secure",
+		Foreign:      testForeign,
 		SetKey:       func(e *driver.EnvelopeOut, key string) { e.SetKey([]byte(key)) },
 		Delete: func(ctx context.Context, address string) error {
 			p, err := driver.NewProducer(broker.URL, nil, nil)
@@ -88,7 +94,7 @@ func wiring(broker *conformance.Broker) conformance.Driver[*driver.EnvelopeOut, 
 func options(s conformance.Settings) *driver.Options {
 	o := &driver.Options{
 		TLS: s.TLS, Timeout: s.Timeout, MaxBackoff: s.Backoff, Concurrency: s.Concurrency, Logger: s.Logger,
-		NoDeclare: s.NoDeclare, SessionTimeout: s.KeepAlive,
+		NoDeclare: s.NoDeclare, SessionTimeout: cmp.Or(s.KeepAlive, 6*time.Second),
 		Native: func(t *kafka.Transport) {
 			// The server names its own address: stay on the one that was given.
 			_, host, _ := strings.Cut(s.URL, "://")
@@ -97,7 +103,7 @@ func options(s conformance.Settings) *driver.Options {
 		},
 	}
 	if s.User != "" {
-		o.Security = driver.Plain{User: s.User, Password: s.Password}
+		o.Security = driver.ScramSHA256{User: s.User, Password: s.Password}
 	}
 	return o
 }

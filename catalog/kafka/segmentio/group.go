@@ -122,7 +122,7 @@ func (s *Subscriber) assign(ctx context.Context, joined *joingroup.Response) ([]
 	var partitions []kafka.Partition
 	for name := range topics {
 		topic, err := s.network.topic(ctx, name)
-		if err != nil && name == s.topic {
+		if err != nil && (name == s.topic || kind(err) != ErrNotFound) {
 			return nil, err
 		}
 		partitions = append(partitions, topic.Partitions...)
@@ -278,13 +278,28 @@ func (s *Subscriber) leave() {
 		return
 	}
 	s.setMemberID("")
-	ctx, cancel := context.WithTimeout(context.Background(), min(s.network.options.Timeout, 2*time.Second))
-	defer cancel()
-	_, err := s.network.client.LeaveGroup(ctx, &kafka.LeaveGroupRequest{
-		GroupID: s.group, Members: []kafka.LeaveGroupRequestMember{{ID: member}},
+	err := s.insist(func(ctx context.Context) error {
+		_, err := s.network.client.LeaveGroup(ctx, &kafka.LeaveGroupRequest{
+			GroupID: s.group, Members: []kafka.LeaveGroupRequestMember{{ID: member}},
+		})
+		return err
 	})
 	if err != nil {
 		s.network.options.Logger.Info("kafka: left the group without a word, it will wait for the session time-out", "group", s.group, "error", err)
+	}
+}
+
+// insist tries a parting request for a short while: after an outage each
+// connection of the pool that is dead costs an attempt.
+func (s *Subscriber) insist(request func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), min(s.network.options.Timeout, 2*time.Second))
+	defer cancel()
+	for attempt := 0; ; attempt++ {
+		err := request(ctx)
+		if err == nil || kind(err) != nil || ended(err) || errors.Is(err, kafka.RebalanceInProgress) ||
+			!sleep(ctx, s.network.options.backoff(attempt)) {
+			return err
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/sasl"
 )
 
 // network is a kafka.Transport made safe to stop: every request has a deadline,
@@ -24,6 +25,7 @@ type network struct {
 	transport *kafka.Transport
 	server    server
 	options   Options
+	login     *login
 
 	stop     context.Context // done when close begins
 	stopNow  context.CancelFunc
@@ -51,13 +53,28 @@ func connect(serverURL string, bindings *ServerBindings, o Options) (*network, e
 		if n != nil {
 			n.close()
 		}
-		hint := ""
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			hint = " (a server that expects TLS, a login, or neither, hangs up like this)"
+			if n.login.begun.Load() {
+				// Servers that know no SaslAuthenticate (KIP-152) say no like this.
+				err = fmt.Errorf("%w: the server hung up during the login: %w", ErrUnauthorized, err)
+			} else {
+				err = fmt.Errorf("%w (a server that expects TLS, a login, or neither, hangs up like this)", err)
+			}
 		}
-		return nil, fmt.Errorf("kafka: connect to %s: %w%s", strings.Join(s.seeds, ","), classify(err), hint)
+		return nil, fmt.Errorf("kafka: connect to %s: %w", strings.Join(s.seeds, ","), classify(err))
 	}
 	return n, nil
+}
+
+// login is a mechanism that remembers whether the server let it begin.
+type login struct {
+	sasl.Mechanism
+	begun atomic.Bool
+}
+
+func (l *login) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
+	l.begun.Store(true)
+	return l.Mechanism.Start(ctx)
 }
 
 // open declares a channel's topic. A channel with a client id gets a network
@@ -90,7 +107,7 @@ func newNetwork(s server, o Options, clientID string) (*network, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &network{server: s, options: o, conns: map[*conn]struct{}{}}
+	n := &network{server: s, options: o, conns: map[*conn]struct{}{}, login: &login{Mechanism: mechanism}}
 	n.stop, n.stopNow = context.WithCancel(context.Background())
 	n.transport = &kafka.Transport{
 		// Less than the deadline of the request that waits for the connection,
@@ -98,7 +115,9 @@ func newNetwork(s server, o Options, clientID string) (*network, error) {
 		DialTimeout: o.Timeout * 9 / 10,
 		Dial:        (&net.Dialer{Timeout: o.Timeout * 8 / 10}).DialContext,
 		ClientID:    clientID,
-		SASL:        mechanism,
+	}
+	if mechanism != nil {
+		n.transport.SASL = n.login
 	}
 	if s.secure || o.TLS != nil {
 		n.transport.TLS = o.TLS.Clone()

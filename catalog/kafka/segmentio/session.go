@@ -85,7 +85,7 @@ func (s *session) run(ctx, active context.Context) error {
 	readers.Wait()
 	release()
 	keepers.Wait()
-	if err := s.commit(context.Background()); err != nil {
+	if err := s.subscriber.insist(s.commit); err != nil {
 		s.subscriber.network.options.Logger.Warn("kafka: offsets not committed, their records will come again", "topic", s.subscriber.topic, "error", err)
 	}
 	if err := context.Cause(s.work); !errors.Is(err, errRebalance) {
@@ -245,17 +245,16 @@ func (s *session) deliver(m kafka.Message) bool {
 	if s.work.Err() != nil {
 		return false
 	}
-	log := s.subscriber.network.options.Logger.With("topic", m.Topic, "partition", m.Partition, "offset", m.Offset)
-	switch err := s.call(m); {
-	case err == nil:
+	err := s.call(m)
+	if err == nil {
 		return true
-	case rejected(err):
-		log.Warn("kafka: record rejected", "error", err)
-		return true
-	default:
-		log.Warn("kafka: handler failed, the record comes again", "error", err)
-		return false
 	}
+	settled, message := rejected(err), "kafka: handler failed, the record comes again"
+	if settled {
+		message = "kafka: record rejected"
+	}
+	s.subscriber.network.options.Logger.Warn(message, "topic", m.Topic, "partition", m.Partition, "offset", m.Offset, "error", err)
+	return settled
 }
 
 // call keeps a panic for Receive, which runs in the caller's goroutine.
@@ -360,8 +359,8 @@ func (s *session) heartbeats(ctx context.Context) {
 func (s *session) outcome(err error) {
 	switch {
 	case ended(err):
-		s.lost() // the partitions are somebody else's
 		s.stop(errRebalance)
+		s.lost() // the partitions are somebody else's
 	case errors.Is(err, kafka.RebalanceInProgress):
 		s.stop(errRebalance)
 	case final(err):

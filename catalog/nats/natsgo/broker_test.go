@@ -140,7 +140,10 @@ func init() {
 				Restore: func() error { return s.SetPassword(s.Password) },
 			}
 		}
-		certs := brokers.NewCerts(t)
+		certs, err := brokers.NewCerts(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
 		plain, secure := natsd.Start(t, natsd.Plain()), natsd.Start(t, natsd.Password(certs, brokers.Password))
 		return &conformance.Broker{
 			Name: "nats embedded", URL: "nats://" + plain.Addr, SecureURL: "tls://" + secure.Addr,

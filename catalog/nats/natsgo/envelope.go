@@ -132,20 +132,17 @@ func encodeHeaders(headers Headers) (nats.Header, error) {
 		if !headerKey(key) {
 			return nil, fmt.Errorf("%w: the header key %q has no form in NATS", ErrUnsupported, key)
 		}
-		text, ok := headerText(value)
-		if ok {
-			out[key] = []string{text}
-		} else if list := reflect.ValueOf(value); list.Kind() == reflect.Slice {
-			for i := range list.Len() {
-				if text, ok = headerText(list.Index(i).Interface()); !ok {
-					break
-				}
-				out[key] = append(out[key], text)
-			}
-			ok = ok || list.Len() == 0
-		}
+		texts, ok := headerTexts(value)
 		if !ok {
-			return nil, fmt.Errorf("%w: header %q: this %T has no form in NATS", ErrUnsupported, key, value)
+			return nil, fmt.Errorf("%w: header %q: a %T has no form in NATS", ErrUnsupported, key, value)
+		}
+		for _, text := range texts {
+			if !headerValue(text) {
+				return nil, fmt.Errorf("%w: header %q: the value %.100q has no form in NATS", ErrUnsupported, key, text)
+			}
+		}
+		if len(texts) > 0 {
+			out[key] = texts
 		}
 	}
 	return out, nil
@@ -159,27 +156,45 @@ func headerValue(value string) bool {
 	return value == strings.TrimSpace(value) && !strings.ContainsAny(value, "\r\n\x00")
 }
 
+// headerTexts gives the values of a header, which a slice repeats.
+func headerTexts(value any) (texts []string, ok bool) {
+	if text, ok := headerText(value); ok {
+		return []string{text}, true
+	}
+	list := reflect.ValueOf(value)
+	if list.Kind() != reflect.Slice {
+		return nil, false
+	}
+	for i := range list.Len() {
+		text, ok := headerText(list.Index(i).Interface())
+		if !ok {
+			return nil, false
+		}
+		texts = append(texts, text)
+	}
+	return texts, true
+}
+
 func headerText(value any) (string, bool) {
-	var text string
 	switch v := value.(type) {
 	case string:
-		text = v
+		return v, true
 	case []byte:
-		text = string(v)
+		return string(v), true
 	case time.Time:
-		text = v.Format(time.RFC3339Nano)
-	default:
-		switch v := reflect.ValueOf(value); v.Kind() {
-		case reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-			reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-			text = fmt.Sprint(v)
-		case reflect.Float32, reflect.Float64:
-			text = strconv.FormatFloat(v.Float(), 'g', -1, v.Type().Bits())
-		default:
-			return "", false
-		}
+		return v.Format(time.RFC3339Nano), true
 	}
-	return text, headerValue(text)
+	switch v := reflect.ValueOf(value); v.Kind() {
+	case reflect.Bool:
+		return strconv.FormatBool(v.Bool()), true
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return strconv.FormatInt(v.Int(), 10), true
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return strconv.FormatUint(v.Uint(), 10), true
+	case reflect.Float32, reflect.Float64:
+		return strconv.FormatFloat(v.Float(), 'g', -1, v.Type().Bits()), true
+	}
+	return "", false
 }
 
 // contentTypeOf finds the content type in any spelling: keys are case sensitive
