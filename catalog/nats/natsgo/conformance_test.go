@@ -1,8 +1,10 @@
 package natsgo_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"net"
 	"os"
 	"testing"
 
@@ -77,8 +79,22 @@ func wiring(broker *conformance.Broker) conformance.Driver[*driver.EnvelopeOut, 
 		Reply: func(ctx context.Context, request *driver.EnvelopeIn, e *driver.EnvelopeOut) error {
 			return request.Reply(ctx, e)
 		},
-		Foreign: foreign,
+		SecureScheme: "tls",
+		Greet:        greet,
+		Foreign:      foreign,
 	}
+}
+
+// greet passes on the server's INFO as a server's that wants TLS.
+func greet(client, server net.Conn) error {
+	var line []byte
+	for b := make([]byte, 1); !bytes.HasSuffix(line, []byte("\n")); line = append(line, b...) {
+		if _, err := server.Read(b); err != nil {
+			return err
+		}
+	}
+	_, err := client.Write(bytes.Replace(line, []byte("{"), []byte(`{"tls_required":true,`), 1))
+	return err
 }
 
 func options(s conformance.Settings) *driver.Options {
