@@ -25,6 +25,7 @@ import (
 // the original of the files that stand identically in all of them.
 var drivers = []Driver{
 	{Protocol: "kafka", Library: "segmentio", Import: "github.com/segmentio/kafka-go", Go: "1.23", Default: true},
+	{Protocol: "nats", Library: "natsgo", Import: "github.com/nats-io/nats.go", Go: "1.26.0", Default: true, Note: "core NATS: at most once"},
 }
 
 //go:embed */*/*.go conformance/*.go

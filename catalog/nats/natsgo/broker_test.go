@@ -9,23 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/asyncapi-impl/asyncapi-impl/catalog/conformance"
 	driver "github.com/asyncapi-impl/asyncapi-impl/catalog/nats/natsgo"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/brokers"
-	"github.com/asyncapi-impl/asyncapi-impl/internal/natsd"
+	"github.com/asyncapi-impl/asyncapi-impl/internal/natstest"
 )
 
 func TestMain(m *testing.M) { os.Exit(brokers.Main(m)) }
-
-// broker is the real server where the run is about real ones, else an embedded
-// one.
-func broker(t testing.TB) string {
-	t.Helper()
-	if brokers.Real() {
-		return brokers.NATS(t).URL
-	}
-	return "nats://" + natsd.Start(t, natsd.Plain()).Addr
-}
 
 var subjects atomic.Int64
 
@@ -129,29 +118,5 @@ func payloads(envelopes []*driver.EnvelopeIn) string {
 }
 
 func init() {
-	testBroker = func(t testing.TB) *conformance.Broker {
-		if brokers.Real() {
-			s := brokers.StartNATS(t)
-			return &conformance.Broker{
-				Name: "nats", URL: s.URL, SecureURL: "tls://" + s.SecureAddr, User: s.User, Password: s.Password, CA: s.Certs.CA,
-				MutualURL: "tls://" + s.MutualTLSAddr, ClientCert: &s.Certs.Client, RefusedAddress: brokers.RefusedSubject,
-				Kill: s.Kill, Restart: func() error { return s.Restart(context.Background()) },
-				Revoke:  func() error { return s.SetPassword("another") },
-				Restore: func() error { return s.SetPassword(s.Password) },
-			}
-		}
-		certs, err := brokers.NewCerts(t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		plain, secure := natsd.Start(t, natsd.Plain()), natsd.Start(t, natsd.Password(certs, brokers.Password))
-		return &conformance.Broker{
-			Name: "nats embedded", URL: "nats://" + plain.Addr, SecureURL: "tls://" + secure.Addr,
-			User: brokers.User, Password: brokers.Password, CA: certs.CA,
-			MutualURL: "tls://" + natsd.Start(t, natsd.TLS(certs, true)).Addr, ClientCert: &certs.Client,
-			RefusedAddress: brokers.RefusedSubject, Kill: plain.Kill, Restart: plain.Restart,
-			Revoke:  func() error { return secure.Reload(natsd.Password(certs, "another")) },
-			Restore: func() error { return secure.Reload(natsd.Password(certs, brokers.Password)) },
-		}
-	}
+	testBroker, testForeign = natstest.Broker, natstest.Foreign(false)
 }

@@ -12,11 +12,11 @@ import (
 	driver "github.com/asyncapi-impl/asyncapi-impl/catalog/nats/natsgo"
 )
 
-// testBroker gives the server to test against, and foreign another client of
-// it. Without them the server is the one that NATS_URL names.
+// testBroker gives the server to test against. Without it the server is the
+// one that NATS_URL names. testForeign is another NATS client.
 var (
-	testBroker func(testing.TB) *conformance.Broker
-	foreign    *conformance.Foreign
+	testBroker  func(testing.TB) *conformance.Broker
+	testForeign *conformance.Foreign
 )
 
 func TestConformance(t *testing.T) {
@@ -81,7 +81,7 @@ func wiring(broker *conformance.Broker) conformance.Driver[*driver.EnvelopeOut, 
 		},
 		SecureScheme: "tls",
 		Greet:        greet,
-		Foreign:      foreign,
+		Foreign:      testForeign,
 	}
 }
 

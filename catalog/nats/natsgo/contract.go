@@ -65,7 +65,7 @@ func (e SendErrors) Unwrap() []error {
 	return failed
 }
 
-// Reject, returned from a handler, says that the message must not be delivered
+// Reject makes a handler's error say that the message must not be delivered
 // again: it is dead-lettered where the server is set up so, else dropped and
 // logged.
 func Reject(err error) error {

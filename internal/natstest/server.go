@@ -1,5 +1,6 @@
-// Package natsd runs NATS servers with JetStream in the process of a test.
-package natsd
+// Package natstest gives the tests of the nats drivers a server, in this process
+// or real, and a client that none of them is made of.
+package natstest
 
 import (
 	"errors"
@@ -17,10 +18,10 @@ import (
 
 // Server is one server, which stays on its port when it is started again.
 type Server struct {
-	Addr    string
-	options *server.Options
-	server  *server.Server
-	file    string
+	Addr       string
+	base, file string
+	options    *server.Options
+	server     *server.Server
 }
 
 // Start runs a server until the test ends. The configuration is in the form of
@@ -34,7 +35,7 @@ func Start(t testing.TB, config string) *Server {
 	s := &Server{Addr: listener.Addr().String(), file: filepath.Join(t.TempDir(), "nats.conf")}
 	listener.Close()
 	// Not t.TempDir: JetStream may still write while the test cleans up.
-	dir, err := os.MkdirTemp("", "natsd-")
+	dir, err := os.MkdirTemp("", "natstest-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,8 @@ func Start(t testing.TB, config string) *Server {
 		s.stop()
 		os.RemoveAll(dir)
 	})
-	if err := s.configure(fmt.Sprintf("listen: %q\njetstream { store_dir: %q }\n", s.Addr, dir), config); err != nil {
+	s.base = fmt.Sprintf("listen: %q\njetstream { store_dir: %q }\n", s.Addr, dir)
+	if err := s.configure(config); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Restart(); err != nil {
@@ -51,12 +53,8 @@ func Start(t testing.TB, config string) *Server {
 	return s
 }
 
-func (s *Server) configure(parts ...string) error {
-	var text []byte
-	for _, part := range parts {
-		text = append(text, part...)
-	}
-	if err := os.WriteFile(s.file, text, 0o600); err != nil {
+func (s *Server) configure(config string) error {
+	if err := os.WriteFile(s.file, []byte(s.base+config), 0o600); err != nil {
 		return err
 	}
 	options, err := server.ProcessConfigFile(s.file)
@@ -93,38 +91,34 @@ func (s *Server) Restart() error {
 	started.Start()
 	s.server = started
 	if !started.ReadyForConnections(20 * time.Second) {
-		return errors.New("natsd: the server is not ready")
+		return errors.New("natstest: the server is not ready")
 	}
 	return nil
 }
 
 // Reload gives the running server another configuration.
 func (s *Server) Reload(config string) error {
-	listen, store := s.Addr, filepath.Dir(s.options.StoreDir)
-	if s.options.StoreDir != "" {
-		store = s.options.StoreDir
-	}
-	if err := s.configure(fmt.Sprintf("listen: %q\njetstream { store_dir: %q }\n", listen, store), config); err != nil {
+	if err := s.configure(config); err != nil {
 		return err
 	}
 	return s.server.ReloadOptions(s.options.Clone())
-}
-
-// Plain is the configuration of a server for anybody, but for
-// brokers.RefusedSubject.
-func Plain() string {
-	return fmt.Sprintf("authorization { users: [\n"+
-		"{ user: anyone, password: \"\", permissions: { publish: { deny: %q }, subscribe: { deny: %[1]q } } }\n"+
-		"] }\nno_auth_user: anyone\n", brokers.RefusedSubject)
-}
-
-// Password is the configuration of a server that wants TLS and a password.
-func Password(certs *brokers.Certs, password string) string {
-	return TLS(certs, false) + fmt.Sprintf("authorization { user: %q, password: %q }\n", brokers.User, password)
 }
 
 // TLS is the configuration of a server with TLS, and mutual TLS.
 func TLS(certs *brokers.Certs, mutual bool) string {
 	return fmt.Sprintf("tls { ca_file: %q, cert_file: %q, key_file: %q, verify: %t }\n",
 		certs.CAFile, certs.ServerFile, certs.ServerKeyFile, mutual)
+}
+
+// plain is the configuration of a server for anybody, but for
+// brokers.RefusedSubject.
+func plain() string {
+	return fmt.Sprintf("authorization { users: [\n"+
+		"{ user: anyone, password: \"\", permissions: { publish: { deny: %q }, subscribe: { deny: %[1]q } } }\n"+
+		"] }\nno_auth_user: anyone\n", brokers.RefusedSubject)
+}
+
+// login is the configuration of a server that wants TLS and a password.
+func login(certs *brokers.Certs, password string) string {
+	return TLS(certs, false) + fmt.Sprintf("authorization { user: %q, password: %q }\n", brokers.User, password)
 }
