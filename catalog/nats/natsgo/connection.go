@@ -63,6 +63,7 @@ func connect(serverURL string, o Options) (*connection, error) {
 	if o.Native != nil {
 		o.Native(&n)
 	}
+	c.dialer.take(&n)
 	late := time.AfterFunc(o.Timeout, c.dialer.abort)
 	c.nats, err = n.Connect()
 	if !late.Stop() {
@@ -84,7 +85,6 @@ func (c *connection) settings() nats.Options {
 	o := c.options
 	n := nats.GetDefaultOptions()
 	n.Servers = c.server.urls()
-	n.CustomDialer = c.dialer
 	n.Timeout = c.dialer.timeout
 	n.FlusherTimeout = o.Timeout
 	n.MaxReconnect = -1
@@ -368,6 +368,8 @@ type dialer struct {
 	ctx     context.Context
 	abort   context.CancelFunc
 	timeout time.Duration
+	dialer  net.Dialer
+	custom  nats.CustomDialer // Options.Native's
 
 	mu   sync.Mutex
 	last error
@@ -379,9 +381,23 @@ func newDialer(timeout time.Duration) *dialer {
 	return d
 }
 
+// take puts the dialer in front of the one that the library has.
+func (d *dialer) take(n *nats.Options) {
+	d.custom = n.CustomDialer
+	if n.Dialer != nil {
+		d.dialer = *n.Dialer
+	}
+	d.dialer.Timeout = d.timeout
+	n.CustomDialer = d
+}
+
 // Dial implements nats.CustomDialer.
-func (d *dialer) Dial(network, address string) (net.Conn, error) {
-	raw, err := (&net.Dialer{Timeout: d.timeout}).DialContext(d.ctx, network, address)
+func (d *dialer) Dial(network, address string) (raw net.Conn, err error) {
+	if d.custom != nil {
+		raw, err = d.custom.Dial(network, address)
+	} else {
+		raw, err = d.dialer.DialContext(d.ctx, network, address)
+	}
 	if err != nil {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -389,6 +405,12 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 		return nil, err
 	}
 	return &conn{Conn: raw, unhook: context.AfterFunc(d.ctx, func() { raw.Close() })}, nil
+}
+
+// SkipTLSHandshake tells the library whether Options.Native's dialer does it.
+func (d *dialer) SkipTLSHandshake() bool {
+	custom, ok := d.custom.(interface{ SkipTLSHandshake() bool })
+	return ok && custom.SkipTLSHandshake()
 }
 
 func (d *dialer) lastError() error {
