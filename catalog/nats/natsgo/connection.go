@@ -36,10 +36,7 @@ type connection struct {
 }
 
 // watch collects the refusals that the server sends during an exchange.
-type watch struct {
-	refusals []error
-	notify   func(error)
-}
+type watch struct{ refusals []error }
 
 // errInterrupted: the connection broke before the server had confirmed.
 var errInterrupted = errors.New("the connection was lost before the server confirmed")
@@ -141,9 +138,6 @@ func (c *connection) refused(err error) {
 	defer c.mu.Unlock()
 	for w := range c.watches {
 		w.refusals = append(w.refusals, err)
-		if w.notify != nil {
-			w.notify(err)
-		}
 	}
 	c.refusal = err
 	close(c.told)
@@ -168,8 +162,8 @@ func (c *connection) end(cause error) {
 	}
 }
 
-func (c *connection) watch(notify func(error)) *watch {
-	w := &watch{notify: notify}
+func (c *connection) watch() *watch {
+	w := &watch{}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.watches[w] = struct{}{}
@@ -183,11 +177,12 @@ func (c *connection) unwatch(w *watch) []error {
 	return w.refusals
 }
 
-// refusedPublish tells whether a refusal is about this message.
-func refusedPublish(refusal error, m *nats.Msg) bool {
-	text := refusal.Error()
+// refuses tells whether a refusal is about this message, or the subscription
+// to its reply.
+func refuses(refusal error, m *nats.Msg) bool {
+	text, reply := refusal.Error(), strconv.Quote(m.Reply)
 	return strings.Contains(text, "Publish to "+strconv.Quote(m.Subject)) ||
-		m.Reply != "" && strings.Contains(text, "Publish with Reply of "+strconv.Quote(m.Reply))
+		m.Reply != "" && (strings.Contains(text, "Publish with Reply of "+reply) || strings.Contains(text, "Subscription to "+reply))
 }
 
 // deliver gives messages to the server and returns when it has them all, with
@@ -254,7 +249,7 @@ func (c *connection) exchange(ctx context.Context, messages []*nats.Msg) ([]erro
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	w := c.watch(nil)
+	w := c.watch()
 	defer c.unwatch(w)
 	connected := c.nats.Stats().Reconnects
 	errs, err := c.publish(ctx, messages)
@@ -271,7 +266,7 @@ func (c *connection) exchange(ctx context.Context, messages []*nats.Msg) ([]erro
 	}
 	for _, refusal := range c.unwatch(w) {
 		for i, m := range messages {
-			if m != nil && errs[i] == nil && refusedPublish(refusal, m) {
+			if m != nil && errs[i] == nil && refuses(refusal, m) {
 				errs[i] = classify(refusal)
 			}
 		}
@@ -318,6 +313,29 @@ func (c *connection) flush(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// subscribeOnce awaits one message. That the server has the subscription is
+// confirmed with the request that follows.
+func (c *connection) subscribeOnce(ctx context.Context, subject string, replies chan *nats.Msg) (end func(), err error) {
+	sub, err := persist(ctx, c, func() (*nats.Subscription, error) {
+		sub, err := c.nats.ChanSubscribe(subject, replies)
+		if err == nil {
+			err = sub.AutoUnsubscribe(1)
+		}
+		if err == nil && ctx.Err() != nil {
+			err = errors.Join(ctx.Err(), sub.Unsubscribe())
+		}
+		return sub, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	over, cancel := context.WithCancel(context.Background())
+	cancel() // nobody waits for it
+	return func() {
+		_, _ = aside(over, c, func() (struct{}, error) { return struct{}{}, sub.Unsubscribe() })
+	}, nil
 }
 
 // bounded is ctx with Options.Timeout where it has no deadline, and ended by

@@ -63,7 +63,7 @@ func (c *Consumer) subscribe(ctx context.Context, address string, bindings *Chan
 	if err := checkSubject(address, true); err != nil {
 		return nil, err
 	}
-	s := &Subscriber{consumer: c, subject: address, queue: queue, messages: make(chan *nats.Msg), failed: make(chan struct{})}
+	s := &Subscriber{consumer: c, subject: address, queue: queue, messages: make(chan *nats.Msg), gone: make(chan struct{}), failed: make(chan struct{})}
 	s.closing, s.beginClose = context.WithCancel(context.Background())
 	s.abandoned, s.abandon = context.WithCancel(context.Background())
 	c.mu.Lock()
@@ -120,7 +120,9 @@ type Subscriber struct {
 	consumer   *Consumer
 	subject    string
 	queue      string
-	messages   chan *nats.Msg  // from the library's callback to a handler
+	messages   chan *nats.Msg // from the library's callback to a handler
+	gone       chan struct{}  // closed when the library is to bring no more
+	leave      sync.Once
 	closing    context.Context // done when Close begins
 	beginClose context.CancelFunc
 	abandoned  context.Context // done when Close has waited long enough
@@ -159,7 +161,7 @@ func (s *Subscriber) subscribe(ctx context.Context) error {
 func (s *Subscriber) take(m *nats.Msg) {
 	select {
 	case s.messages <- m:
-	case <-s.closing.Done():
+	case <-s.gone:
 	}
 }
 
@@ -325,6 +327,7 @@ func (s *Subscriber) unsubscribe(ctx context.Context) {
 		}
 		return dropped, err
 	})
+	s.leave.Do(func() { close(s.gone) })
 	if dropped > 0 {
 		c.options.Logger.Warn("nats: closed with messages that no handler took", "subject", s.subject, "dropped", dropped)
 	}

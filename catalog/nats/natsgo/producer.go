@@ -176,12 +176,10 @@ func (p *Publisher) why(err error) error {
 	return err
 }
 
-// Request sends an envelope and returns the first reply. Where nobody
-// subscribes to the subject it is ErrNotFound at once. Where nobody replies it
-// ends with ctx or, where ctx has no deadline, after Options.Timeout; so it does
-// where the connection breaks and takes the request or the reply with it, since
-// what a request does can't be undone by sending it twice. Errors else as those
-// of Send.
+// Request sends an envelope as Send does and returns the first reply. Where
+// nobody subscribes to the subject it is ErrNotFound at once. Where nobody
+// replies, or the reply is lost with a connection, it ends with ctx or, where
+// ctx has no deadline, after Options.Timeout. Errors else as those of Send.
 func (p *Publisher) Request(ctx context.Context, envelope *EnvelopeOut) (*EnvelopeIn, error) {
 	reply, err := p.request(ctx, envelope)
 	if err != nil {
@@ -203,29 +201,36 @@ func (p *Publisher) request(ctx context.Context, envelope *EnvelopeOut) (*nats.M
 	if m.Reply != "" {
 		return nil, fmt.Errorf("%w: Request chooses the reply's subject, SetReplyTo can't", ErrUnsupported)
 	}
-	// A refusal comes by itself, and no reply after it.
-	ctx, refuse := context.WithCancelCause(ctx)
-	defer refuse(nil)
 	c := p.producer.connection
-	w := c.watch(func(refusal error) {
-		if refusedPublish(refusal, m) {
-			refuse(refusal)
-		}
-	})
+	w := c.watch()
 	defer c.unwatch(w)
-	reply, err := persist(ctx, c, func() (*nats.Msg, error) {
-		if !c.nats.IsConnected() {
-			return nil, nats.ErrDisconnected
-		}
-		return c.nats.RequestMsgWithContext(ctx, m)
-	})
-	if cause := context.Cause(ctx); err != nil && errors.Is(cause, nats.ErrPermissionViolation) {
-		err = cause
-	}
+	m.Reply = c.nats.NewInbox()
+	replies := make(chan *nats.Msg, 1)
+	end, err := c.subscribeOnce(ctx, m.Reply, replies)
 	if err != nil {
 		return nil, p.why(classify(err))
 	}
-	return reply, nil
+	defer end()
+	errs, err := c.deliver(ctx, []*nats.Msg{m})
+	if err = errors.Join(append(errs, err)...); err != nil {
+		return nil, p.why(err)
+	}
+	for _, refusal := range c.unwatch(w) {
+		if refuses(refusal, m) {
+			return nil, classify(refusal)
+		}
+	}
+	select {
+	case reply := <-replies:
+		if len(reply.Data) == 0 && reply.Header.Get("Status") == "503" {
+			return nil, classify(nats.ErrNoResponders)
+		}
+		return reply, nil
+	case <-c.ended:
+		return nil, c.state()
+	case <-ctx.Done():
+		return nil, p.why(ctx.Err())
+	}
 }
 
 // Close waits until each Send and Request under way has its answer, at most
