@@ -63,7 +63,8 @@ func (c *Consumer) subscribe(ctx context.Context, address string, bindings *Chan
 	if err := checkSubject(address, true); err != nil {
 		return nil, err
 	}
-	s := &Subscriber{consumer: c, subject: address, queue: queue, messages: make(chan *nats.Msg), gone: make(chan struct{}), failed: make(chan struct{})}
+	handOver := min(64, c.connection.options.MaxPending/2)
+	s := &Subscriber{consumer: c, subject: address, queue: queue, messages: make(chan *nats.Msg, handOver), gone: make(chan struct{}), failed: make(chan struct{})}
 	s.closing, s.beginClose = context.WithCancel(context.Background())
 	s.abandoned, s.abandon = context.WithCancel(context.Background())
 	c.mu.Lock()
@@ -146,7 +147,7 @@ func (s *Subscriber) subscribe(ctx context.Context) error {
 	if s.closing.Err() == nil && s.subscription == nil {
 		s.subscription, err = c.nats.QueueSubscribe(s.subject, s.queue, s.take)
 		if err == nil {
-			err = s.subscription.SetPendingLimits(c.options.MaxPending, c.options.MaxPendingBytes)
+			err = s.subscription.SetPendingLimits(c.options.MaxPending-cap(s.messages), c.options.MaxPendingBytes)
 		}
 	}
 	s.library.Unlock()
@@ -156,8 +157,7 @@ func (s *Subscriber) subscribe(ctx context.Context) error {
 	return c.flush(ctx)
 }
 
-// take is the library's callback: it waits until a handler is free, and
-// meanwhile the library holds what comes.
+// take is the library's callback. While it waits the library holds what comes.
 func (s *Subscriber) take(m *nats.Msg) {
 	select {
 	case s.messages <- m:
@@ -327,8 +327,10 @@ func (s *Subscriber) unsubscribe(ctx context.Context) {
 		}
 		return dropped, err
 	})
-	s.leave.Do(func() { close(s.gone) })
-	if dropped > 0 {
-		c.options.Logger.Warn("nats: closed with messages that no handler took", "subject", s.subject, "dropped", dropped)
-	}
+	s.leave.Do(func() {
+		close(s.gone)
+		if dropped = max(dropped, 0) + len(s.messages); dropped > 0 {
+			c.options.Logger.Warn("nats: closed with messages that no handler took", "subject", s.subject, "dropped", dropped)
+		}
+	})
 }

@@ -66,7 +66,8 @@ func (e *EnvelopeOut) SetSubject(subject string) { e.subject = subject }
 // SetReplyTo asks for replies on a subject. Request chooses one by itself.
 func (e *EnvelopeOut) SetReplyTo(subject string) { e.replyTo = subject }
 
-// message is what the library sends. It shares no memory with the envelope: the
+// message is what the library sends, to a subject that is known to be well
+// formed or to the envelope's own. It shares no memory with the envelope: the
 // library may still be busy with it when the Send that gave up has returned.
 func (e *EnvelopeOut) message(subject string) (*nats.Msg, error) {
 	if e == nil {
@@ -74,10 +75,10 @@ func (e *EnvelopeOut) message(subject string) (*nats.Msg, error) {
 	}
 	m := &nats.Msg{Subject: subject, Reply: e.replyTo, Data: bytes.Clone(e.payload)}
 	if e.subject != "" {
+		if err := checkSubject(e.subject, false); err != nil {
+			return nil, err
+		}
 		m.Subject = e.subject
-	}
-	if err := checkSubject(m.Subject, false); err != nil {
-		return nil, err
 	}
 	if m.Reply != "" {
 		if err := checkSubject(m.Reply, false); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 )
@@ -26,6 +27,9 @@ var kinds = []struct {
 // kind is this package's error for one of the library's, nil where the cause
 // may pass by itself.
 func kind(err error) error {
+	if err == nil {
+		return nil
+	}
 	for _, own := range []error{ErrClosed, ErrUnsupported, ErrRefused, ErrNotFound, ErrUnauthorized, ErrTooLarge} {
 		if errors.Is(err, own) {
 			return own
@@ -38,10 +42,16 @@ func kind(err error) error {
 			}
 		}
 	}
-	// A TLS alert means that the server does not accept the client's
-	// certificate, or that there is none.
+	// The library knows these by other words than the server uses at login.
+	text := strings.ToLower(err.Error())
+	if strings.Contains(text, "authentication expired") || strings.Contains(text, "authentication revoked") {
+		return ErrUnauthorized
+	}
+	// A TLS alert, or the end right after the handshake, means that the server
+	// does not accept the client's certificate, or that there is none.
 	var alert *net.OpError
-	if errors.As(err, &alert) && alert.Op == "remote error" {
+	if errors.As(err, &alert) && alert.Op == "remote error" ||
+		errors.Is(err, nats.ErrTLS) && strings.Contains(text, "closed by remote after tls handshake") {
 		return ErrUnauthorized
 	}
 	return nil
