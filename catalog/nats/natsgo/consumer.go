@@ -63,7 +63,6 @@ func (c *Consumer) subscribe(ctx context.Context, address string, bindings *Chan
 	if err := checkSubject(address, true); err != nil {
 		return nil, err
 	}
-	handOver := min(64, c.connection.options.MaxPending/2)
 	s := &Subscriber{consumer: c, subject: address, queue: queue, messages: make(chan *nats.Msg, handOver), gone: make(chan struct{}), failed: make(chan struct{})}
 	s.closing, s.beginClose = context.WithCancel(context.Background())
 	s.abandoned, s.abandon = context.WithCancel(context.Background())
@@ -116,6 +115,10 @@ func (c *Consumer) Close() error {
 	return err
 }
 
+// handOver is how many messages wait between the library and the handlers, so
+// that the goroutines need not take turns at each.
+const handOver = 64
+
 // Subscriber receives what is sent to a subject.
 type Subscriber struct {
 	consumer   *Consumer
@@ -147,7 +150,7 @@ func (s *Subscriber) subscribe(ctx context.Context) error {
 	if s.closing.Err() == nil && s.subscription == nil {
 		s.subscription, err = c.nats.QueueSubscribe(s.subject, s.queue, s.take)
 		if err == nil {
-			err = s.subscription.SetPendingLimits(c.options.MaxPending-cap(s.messages), c.options.MaxPendingBytes)
+			err = s.subscription.SetPendingLimits(c.options.MaxPending, c.options.MaxPendingBytes)
 		}
 	}
 	s.library.Unlock()

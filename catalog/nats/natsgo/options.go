@@ -41,7 +41,8 @@ type Options struct {
 	// one, messages overtake each other. Default 1.
 	Concurrency int
 	// MaxPending and MaxPendingBytes bound what a Subscriber holds that no
-	// handler has taken. Defaults 65 536 messages and 64 MiB.
+	// handler has taken, beside 64 messages that it holds in any case. Defaults
+	// 65 536 messages and 64 MiB.
 	MaxPending, MaxPendingBytes int
 
 	// Native changes the library's options after everything else was set.
