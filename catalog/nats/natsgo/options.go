@@ -36,6 +36,8 @@ type Options struct {
 	// KeepAlive is how often an idle server is asked whether it is there. One
 	// that owes two answers is given up. Default 20 s.
 	KeepAlive time.Duration
+	// NoDeclare is for the other drivers: core NATS has nothing to declare.
+	NoDeclare bool
 
 	// Concurrency is how many handlers a Receive runs at once. With more than
 	// one, messages overtake each other. Default 1.
