@@ -21,7 +21,6 @@ type session struct {
 	wake     *sync.Cond
 	queue    []jetstream.Msg
 	held     map[jetstream.Msg]struct{} // in the queue, or in a handler
-	stopped  bool
 	panicked any
 }
 
@@ -45,7 +44,11 @@ func (r *session) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(active, r.stop)()
+	defer context.AfterFunc(active, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.wake.Broadcast()
+	})()
 	var workers sync.WaitGroup
 	for range c.options.Concurrency {
 		workers.Go(func() {
@@ -57,7 +60,7 @@ func (r *session) run(ctx context.Context) error {
 					end(nil)
 				}
 			}()
-			r.work(handling)
+			r.work(handling, active)
 		})
 	}
 	finished := make(chan struct{})
@@ -127,20 +130,13 @@ func (r *session) take(m jetstream.Msg) {
 	r.wake.Signal()
 }
 
-func (r *session) stop() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.stopped = true
-	r.wake.Broadcast()
-}
-
-func (r *session) work(ctx context.Context) {
+func (r *session) work(ctx, active context.Context) {
 	for {
 		r.mu.Lock()
-		for len(r.queue) == 0 && !r.stopped {
+		for len(r.queue) == 0 && active.Err() == nil {
 			r.wake.Wait()
 		}
-		if r.stopped {
+		if active.Err() != nil {
 			r.mu.Unlock()
 			return
 		}
