@@ -99,6 +99,9 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// alike are further files that the drivers of a protocol have in common.
+var alike = map[string][]string{"nats": {"server.go", "connection.go"}}
+
 // TestTwins holds the files that stand identically in several drivers to the
 // original: contract.go and security.go in all of them, bindings.go in those of
 // one protocol.
@@ -110,6 +113,11 @@ func TestTwins(t *testing.T) {
 		} {
 			if from != d.ID() {
 				twin(t, from, d.ID(), name)
+			}
+		}
+		for _, name := range alike[d.Protocol] {
+			if lead := c.Of(d.Protocol)[0].ID(); lead != d.ID() {
+				twin(t, lead, d.ID(), name)
 			}
 		}
 	}

@@ -26,6 +26,7 @@ import (
 var drivers = []Driver{
 	{Protocol: "kafka", Library: "segmentio", Import: "github.com/segmentio/kafka-go", Go: "1.23", Default: true},
 	{Protocol: "nats", Library: "natsgo", Import: "github.com/nats-io/nats.go", Go: "1.26.0", Default: true, Note: "core NATS: at most once"},
+	{Protocol: "nats", Library: "jetstream", Import: "github.com/nats-io/nats.go/jetstream", Go: "1.26.0", Note: "JetStream: stored, at least once"},
 }
 
 //go:embed */*/*.go conformance/*.go

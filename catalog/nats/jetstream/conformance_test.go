@@ -38,7 +38,7 @@ func wiring(broker *conformance.Broker) conformance.Driver[*driver.EnvelopeOut, 
 		Name:   "nats/jetstream",
 		Broker: broker,
 		Capabilities: conformance.Capabilities{
-			Requeues:   true,
+			Requeues: true, Overtaken: true,
 			MaxPayload: 1 << 20, // the server's default for max_payload
 		},
 		NewEnvelope: driver.NewEnvelopeOut,

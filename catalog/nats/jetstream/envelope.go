@@ -262,7 +262,7 @@ func (e *EnvelopeIn) Subject() string { return e.message.Subject() }
 func (e *EnvelopeIn) ReplyTo() string { return "" }
 
 // Reply is ErrUnsupported: nobody waits for an answer to a stored message.
-func (e *EnvelopeIn) Reply(context.Context, *EnvelopeOut) error {
+func (e *EnvelopeIn) Reply(ctx context.Context, envelope *EnvelopeOut) error {
 	return fmt.Errorf("nats: reply to %q: %w: JetStream has no replies", e.message.Subject(), ErrUnsupported)
 }
 

@@ -197,7 +197,7 @@ func (p *Publisher) why(err error) error {
 
 // Request is ErrUnsupported: a stored message has no reply. The driver
 // nats/natsgo has.
-func (p *Publisher) Request(context.Context, *EnvelopeOut) (*EnvelopeIn, error) {
+func (p *Publisher) Request(ctx context.Context, envelope *EnvelopeOut) (*EnvelopeIn, error) {
 	return nil, fmt.Errorf("nats: request to %q: %w: JetStream has no replies", p.subject, ErrUnsupported)
 }
 
