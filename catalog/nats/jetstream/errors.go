@@ -46,9 +46,11 @@ func kind(err error) error {
 			}
 		}
 	}
-	// 503 is what passes: a cluster that elects a leader, a store that is busy.
+	// 503 is what passes, such as a cluster that elects a leader, but for a
+	// stream that is full.
+	const storeFailed = 10077
 	var api *jetstream.APIError
-	if errors.As(err, &api) && api.Code != 503 {
+	if errors.As(err, &api) && (api.Code != 503 || api.ErrorCode == storeFailed) {
 		return ErrRefused
 	}
 	// The library knows these by other words than the server uses at login.

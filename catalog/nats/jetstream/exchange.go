@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
+	"sync"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -13,21 +13,58 @@ import (
 // delivery is a Send's messages and what has become of them.
 type delivery struct {
 	messages []*nats.Msg // nil for those that need not be sent
-	errs     []error
-	settled  []bool
-	missing  *atomic.Bool // no stream has answered
+
+	mu      sync.Mutex // an attempt that was given up may still go on
+	errs    []error
+	settled []bool
+	missing bool // no stream has answered
 }
 
-// deliver gives messages to the stream and returns when it has answered for
-// them all. What was not confirmed is sent again.
-func (p *Publisher) deliver(ctx context.Context, messages []*nats.Msg) ([]error, error) {
-	d := &delivery{messages: messages, errs: make([]error, len(messages)), settled: make([]bool, len(messages)), missing: new(atomic.Bool)}
-	missing := d.missing
-	errs, err := persist(ctx, p.producer.connection, func() ([]error, error) { return d.errs, p.exchange(ctx, d) })
-	if err != nil && missing.Load() {
-		err = fmt.Errorf("%w: %w", ErrNotFound, err)
+func (d *delivery) settle(i int, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.messages[i] != nil && !d.settled[i] {
+		d.errs[i], d.settled[i] = err, true
 	}
-	return errs, err
+}
+
+func (d *delivery) open(i int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.messages[i] != nil && !d.settled[i]
+}
+
+func (d *delivery) setMissing(missing bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.missing = missing
+}
+
+// outcome gives the errors, with that of the whole for what is open.
+func (d *delivery) outcome(err error) []error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err != nil && d.missing {
+		err = fmt.Errorf("%w: no stream answers: %w", ErrNotFound, err)
+	}
+	errs := make([]error, len(d.errs))
+	for i := range errs {
+		if errs[i] = d.errs[i]; d.messages[i] != nil && !d.settled[i] {
+			errs[i] = err
+		}
+	}
+	return errs
+}
+
+// deliver gives messages to the stream and returns its answer for each. What
+// was not confirmed is sent again.
+func (p *Publisher) deliver(ctx context.Context, messages []*nats.Msg) []error {
+	d := &delivery{messages: messages, errs: make([]error, len(messages)), settled: make([]bool, len(messages))}
+	_, err := persist(ctx, p.producer.connection, func() (struct{}, error) { return struct{}{}, p.exchange(ctx, d) })
+	if err != nil {
+		err = p.why(err)
+	}
+	return d.outcome(err)
 }
 
 func (p *Publisher) exchange(ctx context.Context, d *delivery) error {
@@ -48,27 +85,26 @@ func (p *Publisher) exchange(ctx context.Context, d *delivery) error {
 	}
 	for _, refusal := range c.unwatch(w) {
 		for i, m := range d.messages {
-			if m != nil && !d.settled[i] && refuses(refusal, m) {
-				d.errs[i], d.settled[i] = classify(refusal), true
+			if m != nil && refuses(refusal, m) {
+				d.settle(i, classify(refusal))
 			}
 		}
 	}
-	d.missing.Store(false)
+	missing := false
 	for i, ack := range acks {
-		if ack == nil || d.settled[i] {
+		if ack == nil || !d.open(i) {
 			continue
 		}
 		select {
 		case <-ack.Ok():
-			d.settled[i] = true
+			d.settle(i, nil)
 		case failure := <-ack.Err():
 			switch {
 			case errors.Is(failure, jetstream.ErrNoStreamResponse):
 				// It can pass: a server that has just started, or that elects.
-				d.missing.Store(true)
-				err = errors.New(failure.Error())
+				missing, err = true, errors.New(failure.Error())
 			case final(failure):
-				d.errs[i], d.settled[i] = classify(failure), true
+				d.settle(i, classify(failure))
 			default:
 				err = failure
 			}
@@ -76,6 +112,7 @@ func (p *Publisher) exchange(ctx context.Context, d *delivery) error {
 			return ctx.Err()
 		}
 	}
+	d.setMissing(missing)
 	return err
 }
 
@@ -85,7 +122,7 @@ func (p *Publisher) publish(ctx context.Context, d *delivery) ([]jetstream.PubAc
 		if err := ctx.Err(); err != nil {
 			return acks, err
 		}
-		if m == nil || d.settled[i] {
+		if !d.open(i) {
 			continue
 		}
 		ack, err := p.producer.streams.PublishMsgAsync(m)
@@ -93,7 +130,7 @@ func (p *Publisher) publish(ctx context.Context, d *delivery) ([]jetstream.PubAc
 		case err == nil:
 			acks[i] = ack
 		case final(err):
-			d.errs[i], d.settled[i] = classify(err), true
+			d.settle(i, classify(err))
 		default:
 			return acks, err
 		}

@@ -150,15 +150,9 @@ func (p *Publisher) send(ctx context.Context, envelopes []*EnvelopeOut) error {
 		some = some || errs[i] == nil
 	}
 	if some {
-		delivered, err := p.deliver(ctx, messages)
-		if err != nil {
-			err = p.why(err)
-		}
-		for i, m := range messages {
-			if m != nil && err != nil {
+		for i, err := range p.deliver(ctx, messages) {
+			if messages[i] != nil {
 				errs[i] = err
-			} else if m != nil {
-				errs[i] = delivered[i]
 			}
 		}
 	}

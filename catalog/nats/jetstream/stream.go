@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -42,7 +43,9 @@ func findStream(ctx context.Context, js jetstream.JetStream, subject string) (st
 	for name := range lister.Name() {
 		names = append(names, name)
 	}
-	if err := lister.Err(); err != nil {
+	if err := lister.Err(); errors.Is(err, nats.ErrNoResponders) {
+		return "", jetstream.ErrJetStreamNotEnabled
+	} else if err != nil {
 		return "", err
 	}
 	switch len(names) {
