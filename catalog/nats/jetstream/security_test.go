@@ -9,9 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
 
 	driver "github.com/asyncapi-impl/asyncapi-impl/catalog/nats/jetstream"
@@ -66,6 +64,7 @@ func TestPlain(t *testing.T) {
 	}
 }
 
+// Options.Credentials, JWTs, are tested with nats/natsgo: the code is the same.
 func TestNKey(t *testing.T) {
 	user, err := nkeys.CreateUser()
 	if err != nil {
@@ -89,75 +88,6 @@ func write(t testing.TB, content []byte) string {
 		t.Fatal(err)
 	}
 	return file
-}
-
-// account is an operator's account, whose users have JWTs.
-type account struct{ operator, key nkeys.KeyPair }
-
-func (a account) config(t testing.TB) string {
-	t.Helper()
-	operator, _ := a.operator.PublicKey()
-	key, _ := a.key.PublicKey()
-	signed, err := jwt.NewOperatorClaims(operator).Encode(a.operator)
-	if err != nil {
-		t.Fatal(err)
-	}
-	claims, err := jwt.NewAccountClaims(key).Encode(a.operator)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("operator: %q\nresolver: MEMORY\nresolver_preload: { %s: %q }\n", signed, key, claims)
-}
-
-func (a account) credentials(t testing.TB, valid time.Duration) []byte {
-	t.Helper()
-	user, _ := nkeys.CreateUser()
-	public, _ := user.PublicKey()
-	seed, _ := user.Seed()
-	claims := jwt.NewUserClaims(public)
-	claims.Expires = time.Now().Add(valid).Unix()
-	token, err := claims.Encode(a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := jwt.FormatUserConfig(token, seed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
-func TestCredentials(t *testing.T) {
-	var a account
-	a.operator, _ = nkeys.CreateOperator()
-	a.key, _ = nkeys.CreateAccount()
-	host := natstest.Start(t, "jetstream: disabled\n"+a.config(t)).Addr
-	opens(t, host, &driver.Options{Credentials: write(t, a.credentials(t, time.Hour))})
-	refuses(t, host, &driver.Options{Credentials: write(t, a.credentials(t, -time.Hour))}, driver.ErrUnauthorized)
-	stranger := a
-	stranger.key, _ = nkeys.CreateAccount()
-	refuses(t, host, &driver.Options{Credentials: write(t, stranger.credentials(t, time.Hour))}, driver.ErrUnauthorized)
-	refuses(t, host, nil, driver.ErrUnauthorized)
-	refuses(t, host, &driver.Options{Credentials: filepath.Join(t.TempDir(), "missing")}, os.ErrNotExist)
-
-	// A JWT that ends is read anew, so a renewed file carries on.
-	file := write(t, a.credentials(t, 2*time.Second))
-	var told journal
-	o := &driver.Options{Credentials: file, Logger: told.logger(), MinBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond}
-	sub := subscriber(t, consumer(t, host, o), "orders", nil)
-	if err := os.WriteFile(file, a.credentials(t, time.Hour), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, func() bool { return strings.Contains(told.String(), "connected again") })
-	send(t, publisher(t, producer(t, host, o), "orders"), envelope("x"))
-	receive(t, sub, 1)
-
-	// One that nobody renews ends Receive.
-	sub = subscriber(t, consumer(t, host, &driver.Options{Credentials: write(t, a.credentials(t, 2*time.Second)), MaxBackoff: 100 * time.Millisecond}), "orders", nil)
-	err := sub.Receive(within(t, 20*time.Second), func(context.Context, *driver.EnvelopeIn) error { return nil })
-	if !errors.Is(err, driver.ErrUnauthorized) {
-		t.Errorf("Receive with a JWT that has ended: %v", err)
-	}
 }
 
 func TestX509(t *testing.T) {

@@ -84,6 +84,10 @@ func (r *session) run(ctx context.Context) error {
 // library holds what it can't hand over, and nothing tells the server so.
 func (r *session) pull(active context.Context, end context.CancelCauseFunc) (jetstream.ConsumeContext, error) {
 	o := r.connection.options
+	// Asked for messages, not every server says that the consumer is gone.
+	if _, err := r.subscriber.native.Info(active); err != nil {
+		return nil, err
+	}
 	failed := jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 		if active.Err() != nil {
 			return
