@@ -103,6 +103,7 @@ func TestFiles(t *testing.T) {
 // library is not seen.
 var alike = map[string][]string{
 	"kafka": {"server.go"},
+	"nats":  {"connection.go", "server.go"},
 	"ws":    {"auth.go", "channel.go", "dial.go", "envelope.go", "errors.go", "listen.go", "server.go", "side.go"},
 }
 
@@ -120,6 +121,11 @@ func TestTwins(t *testing.T) {
 		for name, from := range twins {
 			if from != d.ID() {
 				twin(t, from, d.ID(), name)
+			}
+		}
+		for _, name := range alike[d.Protocol] {
+			if lead := c.Of(d.Protocol)[0].ID(); lead != d.ID() {
+				twin(t, lead, d.ID(), name)
 			}
 		}
 	}

@@ -39,6 +39,12 @@ func Install(ctx context.Context, out io.Writer) error {
 		{"nodejs", lookPath("node")},
 		{"npm", lookPath("npm")},
 		{"chromium", lookPath("chromium")},
+		{"python3-pip", func() (string, error) {
+			if _, err := NATSPython(); err == nil {
+				return "", nil
+			}
+			return "", exec.CommandContext(ctx, "python3", "-m", "pip", "--version").Run()
+		}},
 	} {
 		if _, err := p.present(); err != nil {
 			packages = append(packages, p.name)
@@ -47,10 +53,7 @@ func Install(ctx context.Context, out io.Writer) error {
 	if err := installPackages(ctx, out, packages); err != nil {
 		return err
 	}
-	if err := installKafka(ctx, out); err != nil {
-		return err
-	}
-	return installNodeModules(ctx, out)
+	return errors.Join(installKafka(ctx, out), installNodeModules(ctx, out), installNATSPython(ctx, out))
 }
 
 // PythonWith looks for a Python that has a module. Debian's packages are for
@@ -146,6 +149,54 @@ func kafkaInstalled() bool {
 	}
 	_, err = os.Stat(dir)
 	return err == nil
+}
+
+// natsPythonVersion is the release of nats-py that tests use.
+const natsPythonVersion = "2.16.0"
+
+// NATSPython gives the directory of nats-py, a client of NATS in Python.
+func NATSPython() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "asyncapi-impl", "nats-py-"+natsPythonVersion)
+	if _, err := os.Stat(dir); err != nil {
+		return "", missing(err)
+	}
+	return dir, nil
+}
+
+func installNATSPython(ctx context.Context, out io.Writer) (err error) {
+	if _, err := NATSPython(); err == nil {
+		return nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return err
+	}
+	parent := filepath.Join(cache, "asyncapi-impl")
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp(parent, "nats-py-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	dir := filepath.Join(work, "library")
+	if err := command(ctx, out, "", "python3", "-m", "pip", "install", "--quiet", "--target", dir, "nats-py=="+natsPythonVersion); err != nil {
+		return err
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return err
+	}
+	if err := os.Rename(dir, filepath.Join(parent, "nats-py-"+natsPythonVersion)); err != nil {
+		if _, there := NATSPython(); there != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // installKafka fetches Kafka and what it depends on. The directory gets its
