@@ -17,6 +17,10 @@ var faultChecks = []check{
 		promise: "However long an outage lasts, both sides carry on when it ends.",
 		needs:   []need{connection},
 		run:     longOutage},
+	{name: "outage-logged", topic: "faults",
+		promise: "The Logger is told of an outage and of its end, once each and not for every attempt.",
+		needs:   []need{connection, server},
+		run:     outageLogged},
 	{name: "cut", topic: "faults", rows: []int{40},
 		promise: "When connections end (FIN) both sides carry on by themselves and nothing is lost.",
 		needs:   []need{connection},
@@ -127,12 +131,16 @@ func (f *traffic) why() string {
 	return ". Send failed with " + f.failed[0].Error()
 }
 
+func (f *traffic) stop() {
+	f.stopped.Store(true)
+	<-f.done
+}
+
 // finish stops sending and looks at what came of it.
 func (f *traffic) finish() {
 	t := f.l.t
 	t.Helper()
-	f.stopped.Store(true)
-	<-f.done
+	f.stop()
 	if len(f.failed) > 0 && !t.caps.NoConfirm {
 		t.fail("Send failed during the fault although its ctx had not ended: %v", f.failed[0])
 	}
@@ -141,11 +149,11 @@ func (f *traffic) finish() {
 	}
 	got := f.in.texts()
 	unique := firsts(got)
-	t.Logf("%d sent, %d confirmed, %d came, %d of them again", f.next, len(f.sent), len(unique), len(got)-len(unique))
+	t.Logf("%d sent, %d confirmed, %d came, %d of them again", len(f.sent)+len(f.failed), len(f.sent), len(unique), len(got)-len(unique))
 	if lost := without(f.sent, unique); len(lost) > 0 {
 		t.Logf("%d confirmed messages were lost, as this protocol may: %s", len(lost), short(lost))
 	}
-	if !t.caps.Unordered && !slices.IsSorted(unique) {
+	if !t.caps.Unordered && !t.caps.Overtaken && !slices.IsSorted(unique) {
 		for i := 1; i < len(unique); i++ {
 			if unique[i] < unique[i-1] {
 				t.fatal("%s came after %s; around it: %s", unique[i], unique[i-1], short(unique[max(0, i-4):min(len(unique), i+4)]))
@@ -256,6 +264,35 @@ func longOutage(t *trial) {
 	}
 	f.flows("after the outage", 20)
 	f.finish()
+}
+
+func outageLogged(t *trial) {
+	var log journal
+	l := t.open(setup{
+		Channel:  Channel{Group: "logged"},
+		Settings: Settings{Backoff: 20 * time.Millisecond},
+		consumer: func(s *Settings) { s.Logger = log.logger() },
+	})
+	in := l.receive(accept)
+	l.send(text(0))
+	in.waitSettled(text(0))
+	p := t.proxy("consumer")
+	quiet := log.count()
+	attempts := p.Accepted()
+	p.Refuse()
+	p.Reset()
+	t.eventually(t.arrive, func() bool { return p.Accepted() > attempts+15 })
+	attempts = p.Accepted() - attempts
+	p.Heal()
+	f := l.trafficFrom(1, in)
+	f.flows("after the outage", 5)
+	f.finish()
+	switch n := log.count() - quiet; {
+	case n == 0:
+		t.fail("an outage with %d attempts was not logged", attempts)
+	case n > attempts/2:
+		t.fail("an outage with %d attempts made %d lines of log:%s", attempts, n, log.text())
+	}
 }
 
 func slowNetwork(t *trial) {

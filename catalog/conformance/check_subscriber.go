@@ -16,6 +16,10 @@ var subscriberChecks = []check{
 		promise: "Each group gets every message; its members share them.",
 		needs:   []need{groups, lossless},
 		run:     groupsShare},
+	{name: "group-changes", topic: "subscribers", rows: []int{50},
+		promise: "When members join and leave a group under load, nothing is lost.",
+		needs:   []need{groups, redelivery, lossless},
+		run:     groupChanges},
 	{name: "group-offline", topic: "subscribers", rows: []int{51},
 		promise: "What was sent while a group was away arrives when it returns, in order.",
 		needs:   []need{persistence, lossless},
@@ -102,6 +106,51 @@ func groupsShare(t *trial) {
 	t.caps.Unordered = true
 	t.shared(blue, texts(0, n))
 	t.shared(red, texts(0, n))
+}
+
+func groupChanges(t *trial) {
+	s := setup{Channel: Channel{Group: "changing", Partitions: 4}, Settings: Settings{Concurrency: 2}}
+	l := t.open(s)
+	s.address = l.address
+	slow := func(delivery) error { time.Sleep(3 * time.Millisecond); return nil }
+	members, inboxes := []*link{l}, []*inbox{l.receive(slow)}
+	sent := 0
+	send := func(n int) {
+		t.must(l.spread(texts(sent, sent+n)...)(), "Send")
+		sent += n
+	}
+	send(20)
+	for i := 0; i < t.pick(2, 10); i++ {
+		s.Session = fmt.Sprint("changing-", i)
+		member := t.open(s)
+		members = append(members, member)
+		in := member.receive(slow)
+		inboxes = append(inboxes, in)
+		joined := t.eventually(t.arrive, func() bool {
+			send(20)
+			return in.await(t.quiet, func() bool { return len(in.got) > 0 })
+		})
+		if !joined {
+			t.fatal("a member that joined gets no messages")
+		}
+		// The oldest member leaves in the middle of its work.
+		send(100)
+		t.must(members[i].subscriber.Close(), "Subscriber.Close")
+		t.must(members[i].consumer.Close(), "Consumer.Close")
+	}
+	var lost, got []string
+	t.eventually(t.arrive, func() bool {
+		got = nil
+		for _, in := range inboxes {
+			got = append(got, in.texts()...)
+		}
+		lost = without(texts(0, sent), got)
+		return len(lost) == 0
+	})
+	t.Logf("%d sent, %d came, %d of them again", sent, len(firsts(got)), len(got)-len(firsts(got)))
+	if len(lost) > 0 {
+		t.fail("%d of %d messages were lost: %s", len(lost), sent, short(lost))
+	}
 }
 
 func groupOffline(t *trial) {
@@ -207,6 +256,7 @@ func slowNeighbour(t *trial) {
 func slowHandler(t *trial) {
 	keepAlive := time.Second
 	slow := time.Duration(t.pick(3, 45)) * time.Second
+	t.arrive += slow
 	l := t.open(setup{Settings: Settings{KeepAlive: keepAlive, Timeout: 2 * slow}, Channel: Channel{Group: "slow"}})
 	in := l.receive(func(d delivery) error {
 		if number(d.text) == 0 {

@@ -42,6 +42,9 @@ type refDelivery struct {
 // Receive runs.
 const refuseIdle = "refuse while idle"
 
+// dropFailed makes it drop what its handler failed on.
+const dropFailed = "drop what failed"
+
 type refRejection struct{ error }
 
 func (r refRejection) Unwrap() error { return r.error }
@@ -75,6 +78,8 @@ func (c *refConsumer) subscriber(ctx context.Context, address string, channel Ch
 		s.credit, s.workers = 1000, 1000
 	case "one handler at most":
 		s.credit, s.workers = 1, 1
+	case "loses what it has in hand when it leaves":
+		s.credit = 50
 	case "loses the backlog on cancel", "loses the backlog on Close", "handles the backlog after cancel":
 		s.credit = 1000
 	}
@@ -343,6 +348,9 @@ func (s *refSubscriber) handle(ctx context.Context, d refDelivery, handle func(c
 	case errors.As(err, &rejection) && bug != "redelivers what was rejected":
 		verdict = "reject"
 	case bug == "hot loop":
+	case s.c.s.Session == dropFailed && bug != "ends on a handler's error":
+		verdict = "reject"
+		s.c.log(err.Error())
 	case bug == "ends on a handler's error":
 		s.end(err)
 	case bug == "acknowledges past a hole":
@@ -389,6 +397,11 @@ func (s *refSubscriber) Close() error {
 	session := s.c.session
 	s.c.mu.Unlock()
 	if s.c.bug == "loses the backlog on Close" {
+		s.mu.Lock()
+		s.settleQueue()
+		s.mu.Unlock()
+	}
+	if s.c.bug == "loses what it has in hand when it leaves" {
 		s.mu.Lock()
 		s.settleQueue()
 		s.mu.Unlock()

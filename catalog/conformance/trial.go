@@ -201,8 +201,8 @@ func (t *trial) through(side, url string) string {
 
 // connectionsGone runs after everything was closed.
 func (t *trial) connectionsGone(side string) {
-	if p := t.proxy(side); p != nil && !t.Failed() && !t.eventually(t.grace, func() bool { return p.Open() == 0 }) {
-		t.fail("%d connections of the %s are open after everything was closed", p.Open(), side)
+	if p := t.proxy(side); p != nil && !t.Failed() && !t.eventually(t.arrive, func() bool { return p.Open() == 0 }) {
+		t.fail("%d of %d connections of the %s are open after everything was closed", p.Open(), p.Accepted(), side)
 	}
 }
 
@@ -219,20 +219,3 @@ func (t *trial) address() string {
 }
 
 var started = time.Now().UnixNano() & 0xffffffffff
-
-// text is the payload of message i: unique in the check.
-func text(i int) string { return fmt.Sprintf("message-%06d", i) }
-
-func number(payload string) int {
-	i := -1
-	fmt.Sscanf(payload, "message-%06d", &i)
-	return i
-}
-
-func texts(from, to int) []string {
-	var all []string
-	for i := from; i < to; i++ {
-		all = append(all, text(i))
-	}
-	return all
-}

@@ -66,6 +66,7 @@ var amqp = use{
 
 var uses = []use{
 	kafka.by("kafka/segmentio"),
+	kafka.by("kafka/franz"),
 	amqp.by("amqp/rabbitmq"),
 	amqp.by("amqp/streadway"),
 }
