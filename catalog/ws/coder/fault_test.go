@@ -560,3 +560,23 @@ func TestCloseOnConnect(t *testing.T) {
 		t.Errorf("after %v", took)
 	}
 }
+
+// TestCloseWaitsForSend: what a Send has begun is written before Close.
+func TestCloseWaitsForSend(t *testing.T) {
+	c := consumer(t, anywhere, quick(func(o *driver.Options) { o.Queue = 1 }))
+	sub := subscriber(t, c, "a", nil)
+	pub := publisher(t, producer(t, c.URL(), quick(func(o *driver.Options) { o.Timeout = 20 * time.Second })), "a", nil)
+	var all []*driver.EnvelopeOut
+	for range 20 {
+		all = append(all, envelope(strings.Repeat("x", 1<<20)))
+	}
+	sent, closed := make(chan error, 1), make(chan error, 1)
+	go func() { sent <- pub.Send(context.Background(), all...) }()
+	eventually(t, "the first message", func() bool { return len(pub.Peers()) == 1 && len(receive(t, sub, 1)) == 1 })
+	go func() { closed <- pub.Close() }()
+	eventually(t, "Close has begun", func() bool { return errors.Is(pub.Send(context.Background(), text("late")), driver.ErrClosed) })
+	receive(t, sub, len(all)-1)
+	if err := errors.Join(<-sent, <-closed); err != nil {
+		t.Error(err)
+	}
+}
