@@ -60,7 +60,7 @@ var kafka = use{
 
 var uses = []use{
 	kafka.by("kafka/segmentio"),
-	{server: brokers.StartRedis, Lossy: true}.by("redis/goredis"),
+	use{server: brokers.StartRedis, Lossy: true}.by("redis/goredis"),
 }
 
 func (u use) by(driver string) use {

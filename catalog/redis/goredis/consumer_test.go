@@ -78,13 +78,14 @@ func TestServerCutsOffTheSlow(t *testing.T) {
 	s := brokers.StartRedis(t)
 	var log records
 	p := producer(t, s.URL, nil)
-	if err := p.Native().ConfigSet(t.Context(), "client-output-buffer-limit", "pubsub 1mb 1mb 1").Err(); err != nil {
+	if err := p.Native().ConfigSet(t.Context(), "client-output-buffer-limit", "pubsub 4mb 4mb 1").Err(); err != nil {
 		t.Fatal(err)
 	}
 	pub := publisher(t, p, "slow")
 	sub := subscriber(t, consumer(t, s.URL, &driver.Options{Logger: log.logger()}), "slow", nil)
-	for range 40 {
-		send(t, pub, strings.Repeat("x", 1<<20))
+	const n = 640
+	for range n {
+		send(t, pub, strings.Repeat("x", 64<<10))
 	}
 	ctx, cancel := context.WithCancel(within(t, 20*time.Second))
 	defer cancel()
@@ -101,7 +102,7 @@ func TestServerCutsOffTheSlow(t *testing.T) {
 		}
 		return nil
 	})
-	if came >= 41 || log.count("the server fails") != 1 {
+	if came >= n || log.count("the server fails") != 1 {
 		t.Errorf("%d messages came, logged: %v", came, log.texts)
 	}
 }

@@ -25,6 +25,9 @@ var passing = []string{
 // kind is this package's error for one of the library's, nil where the cause
 // may pass by itself.
 func kind(err error) error {
+	if err == nil {
+		return nil
+	}
 	for _, own := range []error{ErrClosed, ErrUnsupported, ErrRefused, ErrNotFound, ErrUnauthorized, ErrTooLarge} {
 		if errors.Is(err, own) {
 			return own
