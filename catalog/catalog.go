@@ -25,7 +25,7 @@ import (
 // the original of the files that stand identically in all of them.
 var drivers = []Driver{
 	{Protocol: "kafka", Library: "segmentio", Import: "github.com/segmentio/kafka-go", Go: "1.23", Default: true},
-	{Protocol: "redis", Library: "goredis", Import: "github.com/redis/go-redis/v9", Go: "1.26", Default: true, Note: "Pub/Sub"},
+	{Protocol: "redis", Library: "goredis", Import: "github.com/redis/go-redis/v9", Go: "1.26.0", Default: true, Note: "Pub/Sub"},
 }
 
 //go:embed */*/*.go conformance/*.go

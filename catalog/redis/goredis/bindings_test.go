@@ -48,8 +48,10 @@ func TestBindingsForStreamsAreRefused(t *testing.T) {
 			t.Errorf("%s: subscriber: %v", name, err)
 		}
 	}
-	if _, err := driver.NewProducer(url, nil, &driver.Options{ClaimAfter: 1}); !errors.Is(err, driver.ErrUnsupported) {
-		t.Errorf("ClaimAfter: %v", err)
+	for name, o := range map[string]*driver.Options{"ClaimAfter": {ClaimAfter: 1}, "Prefetch": {Prefetch: 1}} {
+		if _, err := driver.NewProducer(url, nil, o); !errors.Is(err, driver.ErrUnsupported) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -84,7 +84,7 @@ func (e *EnvelopeIn) Payload() []byte { return e.payload }
 func (e *EnvelopeIn) Headers() Headers { return Headers{} }
 
 // Header is always "": Pub/Sub has no headers.
-func (e *EnvelopeIn) Header(string) string { return "" }
+func (e *EnvelopeIn) Header(key string) string { return "" }
 
 // ContentType is always "": Pub/Sub has none.
 func (e *EnvelopeIn) ContentType() string { return "" }

@@ -41,8 +41,9 @@ type Options struct {
 	Concurrency int
 	// NoDeclare changes nothing here: every channel exists.
 	NoDeclare bool
-	// ClaimAfter is for streams and ErrUnsupported here.
+	// ClaimAfter and Prefetch are for streams and ErrUnsupported here.
 	ClaimAfter time.Duration
+	Prefetch   int
 
 	// Native changes the library's options after everything else was set.
 	Native func(*redis.Options)
@@ -74,8 +75,8 @@ func (o *Options) withDefaults() Options {
 }
 
 func (o *Options) check() error {
-	if o.ClaimAfter != 0 {
-		return fmt.Errorf("%w: ClaimAfter is for streams", ErrUnsupported)
+	if o.ClaimAfter != 0 || o.Prefetch != 0 {
+		return fmt.Errorf("%w: ClaimAfter and Prefetch are for streams", ErrUnsupported)
 	}
 	return nil
 }
