@@ -26,6 +26,7 @@ import (
 var drivers = []Driver{
 	{Protocol: "kafka", Library: "segmentio", Import: "github.com/segmentio/kafka-go", Go: "1.23", Default: true},
 	{Protocol: "redis", Library: "goredis", Import: "github.com/redis/go-redis/v9", Go: "1.26.0", Default: true, Note: "Pub/Sub"},
+	{Protocol: "redis", Library: "streams", Import: "github.com/redis/go-redis/v9", Go: "1.26.0", Note: "streams and consumer groups"},
 }
 
 //go:embed */*/*.go conformance/*.go

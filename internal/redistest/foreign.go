@@ -110,3 +110,80 @@ func cliSubscribe(ctx context.Context, url, address string, ready func()) ([]byt
 	}
 	return []byte(strings.TrimSuffix(payload, "\n")), nil, err
 }
+
+// Stream is the like of PubSub for streams.
+func Stream() *conformance.Foreign {
+	if brokers.Real() {
+		return &conformance.Foreign{Send: cliAdd, Receive: cliRead}
+	}
+	return &conformance.Foreign{Send: add, Receive: read}
+}
+
+func add(ctx context.Context, url, address string, payload []byte, headers map[string]string) error {
+	args := []any{address, "*"}
+	for key, value := range headers {
+		args = append(args, key, value)
+	}
+	return command(url, nil, "XADD", append(args, "payload", payload)...)
+}
+
+func read(ctx context.Context, url, address string, ready func()) ([]byte, map[string]string, error) {
+	c, err := redis.DialURLContext(ctx, url)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer c.Close()
+	ready() // it begins at the first entry
+	streams, err := redis.Values(redis.DoContext(c, ctx, "XREAD", "BLOCK", 20_000, "COUNT", 1, "STREAMS", address, "0-0"))
+	if err != nil {
+		return nil, nil, err
+	}
+	var words []string
+	flatten(streams, &words)
+	return ofFields(words)
+}
+
+// flatten makes of an answer what redis-cli prints.
+func flatten(answer any, words *[]string) {
+	switch answer := answer.(type) {
+	case []any:
+		for _, a := range answer {
+			flatten(a, words)
+		}
+	case []byte:
+		*words = append(*words, string(answer))
+	}
+}
+
+// ofFields reads a stream's name, an entry's id and its fields.
+func ofFields(words []string) ([]byte, map[string]string, error) {
+	if len(words) < 4 || len(words)%2 != 0 {
+		return nil, nil, fmt.Errorf("expected a stream with an entry, got %q", words)
+	}
+	headers := map[string]string{}
+	for i := 2; i < len(words); i += 2 {
+		headers[words[i]] = words[i+1]
+	}
+	payload := []byte(headers["payload"])
+	delete(headers, "payload")
+	return payload, headers, nil
+}
+
+func cliAdd(ctx context.Context, url, address string, payload []byte, headers map[string]string) error {
+	args := []string{"XADD", address, "*"}
+	for key, value := range headers {
+		args = append(args, key, value)
+	}
+	_, err := cli(ctx, url, payload, append(args, "payload")...)
+	return err
+}
+
+func cliRead(ctx context.Context, url, address string, ready func()) ([]byte, map[string]string, error) {
+	ready()
+	cmd := exec.CommandContext(ctx, "redis-cli", "-u", url, "XREAD", "BLOCK", "20000", "COUNT", "1", "STREAMS", address, "0-0")
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, nil, err
+	}
+	return ofFields(strings.Split(strings.TrimSuffix(string(out), "\n"), "\n"))
+}
