@@ -61,6 +61,11 @@ var kafka = use{
 var uses = []use{
 	kafka.by("kafka/segmentio"),
 	use{server: brokers.StartRedis, Lossy: true}.by("redis/goredis"),
+	use{
+		server:   brokers.StartRedis,
+		Channel:  `&impl.ChannelBindings{Operation: &impl.OperationBindings{Group: "e2e"}}`,
+		Decorate: setHeader, Verify: verifyHeader,
+	}.by("redis/streams"),
 }
 
 func (u use) by(driver string) use {

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,7 +49,7 @@ func start(t testing.TB, m *miniredis.Miniredis, config *tls.Config) string {
 // guard does what an ACL does, of which miniredis has none.
 func guard(m *miniredis.Miniredis) {
 	m.Server().SetPreHook(func(p *server.Peer, command string, args ...string) bool {
-		if len(args) > 0 && args[0] == Refused {
+		if slices.Contains(args, Refused) {
 			p.WriteError("NOPERM No permissions to access a channel")
 			return true
 		}
