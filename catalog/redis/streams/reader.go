@@ -73,9 +73,8 @@ func (s *session) follow(ctx context.Context, l *link, from *string) error {
 		if err != nil {
 			return err
 		}
-		for _, e := range entries {
-			s.queue(e)
-			*from = e.id
+		if s.queue(entries); len(entries) > 0 {
+			*from = entries[len(entries)-1].id
 		}
 		if s.work.Err() != nil {
 			return s.work.Err()
@@ -105,14 +104,12 @@ func (s *session) consume(ctx context.Context, l *link) error {
 		if err != nil {
 			return err
 		}
-		for _, e := range entries {
-			s.queue(e)
-			if from != fresh {
-				from = e.id
-			}
-		}
-		if len(entries) == 0 {
+		s.queue(entries)
+		switch {
+		case len(entries) == 0:
 			from = fresh
+		case from != fresh:
+			from = entries[len(entries)-1].id
 		}
 		if s.work.Err() != nil {
 			return s.work.Err()
@@ -131,9 +128,7 @@ func (s *session) claim(ctx context.Context, l *link) (holes int, err error) {
 			return holes, err
 		}
 		holes += n
-		for _, e := range entries {
-			s.queue(e)
-		}
+		s.queue(entries)
 		if cursor = next; cursor == "0-0" || cursor == "" {
 			break
 		}
@@ -141,32 +136,35 @@ func (s *session) claim(ctx context.Context, l *link) (holes int, err error) {
 	return holes, nil
 }
 
-// queue hands an entry to the workers, unless they have it already. The content
-// of one that was trimmed is lost: it is settled.
-func (s *session) queue(e entry) {
+// queue hands entries to the workers, but for those that they have already. All
+// count as held from now on. The content of one that was trimmed is lost: it is
+// settled.
+func (s *session) queue(entries []entry) {
 	sub := s.subscriber
+	fresh := make([]entry, 0, len(entries))
 	s.mu.Lock()
-	known := s.held[e.id]
-	if sub.group == "" {
-		sub.mu.Lock()
-		known = sub.ahead[e.id] // by an earlier Receive
-		sub.mu.Unlock()
-		s.order = append(s.order, e.id)
+	sub.mu.Lock()
+	for _, e := range entries {
+		if sub.group == "" {
+			s.order = append(s.order, e.id)
+		}
+		if !s.held[e.id] && !sub.ahead[e.id] {
+			s.held[e.id] = true
+			fresh = append(fresh, e)
+		}
 	}
-	if !known {
-		s.held[e.id] = true
-	}
+	sub.mu.Unlock()
 	s.mu.Unlock()
-	if known {
-		return
-	}
-	if e.fields == nil {
-		sub.network.options.Logger.Warn("redis: an entry was trimmed before it was handled", "stream", sub.stream, "id", e.id)
-		s.settle(e.id)
-		return
-	}
-	select {
-	case s.entries <- e:
-	case <-s.work.Done():
+	for _, e := range fresh {
+		if e.fields == nil {
+			sub.network.options.Logger.Warn("redis: an entry was trimmed before it was handled", "stream", sub.stream, "id", e.id)
+			s.settle(e.id)
+			continue
+		}
+		select {
+		case s.entries <- e:
+		case <-s.work.Done():
+			return
+		}
 	}
 }
