@@ -87,7 +87,7 @@ func wiring(broker *conformance.Broker) conformance.Driver[*driver.EnvelopeOut, 
 
 func options(s conformance.Settings) *driver.Options {
 	o := &driver.Options{
-		TLS: s.TLS, Timeout: s.Timeout, MaxBackoff: s.Backoff, KeepAlive: cmp.Or(s.KeepAlive, 500*time.Millisecond), Concurrency: s.Concurrency,
+		TLS: s.TLS, Timeout: s.Timeout, MaxBackoff: s.Backoff, KeepAlive: cmp.Or(s.KeepAlive, 200*time.Millisecond), Concurrency: s.Concurrency,
 		Logger: s.Logger, NoDeclare: s.NoDeclare, MaxPayload: maxPayload,
 		ClaimAfter: 4 * time.Second,
 	}

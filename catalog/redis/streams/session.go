@@ -144,6 +144,10 @@ func (s *session) advance(id string) {
 	}
 }
 
+// acknowledgeInterval is the least time between two acknowledgements: the first
+// settled entry is acknowledged at once, those that follow together.
+const acknowledgeInterval = 10 * time.Millisecond
+
 // keep acknowledges what is settled at once, what comes meanwhile together, and
 // refreshes what is in hand so that no other member takes it over. When the
 // workers are done it goes on until all is acknowledged, or ctx ends.
@@ -182,6 +186,10 @@ func (s *session) keep(ctx context.Context, done <-chan struct{}) {
 			return
 		case err == nil:
 			attempt = 0
+			select {
+			case <-time.After(acknowledgeInterval):
+			case <-done:
+			}
 			continue
 		case final(err):
 			s.stop(err)
