@@ -42,7 +42,7 @@ func (e *EnvelopeOut) SetHeaders(headers Headers) { e.headers = headers }
 func (e *EnvelopeOut) SetContentType(contentType string) { e.contentType = contentType }
 
 // SetBindings sets the message bindings, which have no field.
-func (e *EnvelopeOut) SetBindings(MessageBindings) {}
+func (e *EnvelopeOut) SetBindings(bindings MessageBindings) {}
 
 func (e *EnvelopeOut) check() error {
 	switch {

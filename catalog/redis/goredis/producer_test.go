@@ -206,6 +206,16 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+func TestProtocol3(t *testing.T) {
+	url, channel := redistest.URL(t), newChannel()
+	o := &driver.Options{Native: func(n *redis.Options) { n.Protocol = 3 }}
+	sub := subscriber(t, consumer(t, url, o), channel, nil)
+	send(t, publisher(t, producer(t, url, o), channel), "1", "2")
+	if got := receive(t, sub, 2); payloads(got) != "1 2" {
+		t.Errorf("received %s", payloads(got))
+	}
+}
+
 func TestNativeOptionsAreAppliedLast(t *testing.T) {
 	m, _ := redistest.Embedded(t)
 	var name string

@@ -45,6 +45,11 @@ func ofStream(answer any, err error) ([]entry, error) {
 		return nil, err
 	}
 	streams, _ := answer.([]any)
+	if byName, ok := answer.(map[any]any); ok { // of protocol 3
+		for name, entries := range byName {
+			streams = append(streams, []any{name, entries})
+		}
+	}
 	if len(streams) != 1 {
 		return nil, fmt.Errorf("%w: %d streams", errAnswer, len(streams))
 	}

@@ -54,7 +54,7 @@ func (e *EnvelopeOut) SetHeaders(headers Headers) { e.headers = headers }
 func (e *EnvelopeOut) SetContentType(contentType string) { e.contentType = contentType }
 
 // SetBindings sets the message bindings, which have no field.
-func (e *EnvelopeOut) SetBindings(MessageBindings) {}
+func (e *EnvelopeOut) SetBindings(bindings MessageBindings) {}
 
 // fields are the entry's, key after value. They share no memory with the
 // envelope: a pipeline may outlive the Send that gave up on it.

@@ -207,6 +207,16 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+func TestProtocol3(t *testing.T) {
+	url, stream := redistest.URL(t), newStream()
+	o := &driver.Options{Native: func(n *redis.Options) { n.Protocol = 3 }}
+	sub := subscriber(t, consumer(t, url, o), stream, inGroup("g"))
+	send(t, publisher(t, producer(t, url, o), stream), "1", "2")
+	if got := receive(t, sub, 2); payloads(got) != "1 2" {
+		t.Errorf("received %s", payloads(got))
+	}
+}
+
 func TestNativeOptionsAreAppliedLast(t *testing.T) {
 	m, _ := redistest.Embedded(t)
 	var name string

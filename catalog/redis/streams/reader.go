@@ -9,14 +9,13 @@ import (
 // the work ends or what can't heal.
 func (s *session) read() {
 	n := s.subscriber.network
-	health := n.health()
-	defer health.end()
+	s.reading = n.health()
+	defer s.reading.end()
 	from := s.subscriber.position // without a group: the last entry that was read
 	for attempt := 0; s.work.Err() == nil; {
 		l, err := n.login(s.work, s.block())
 		if err == nil {
 			began := time.Now()
-			health.report(nil)
 			err = l.during(s.work, func(ctx context.Context) error { return s.fetch(ctx, l, &from) })
 			l.close()
 			if time.Since(began) > n.options.MaxBackoff {
@@ -26,7 +25,7 @@ func (s *session) read() {
 		if s.work.Err() != nil {
 			return
 		}
-		health.report(err)
+		s.reading.report(err)
 		if final(err) {
 			s.stop(err)
 			return
@@ -73,6 +72,7 @@ func (s *session) follow(ctx context.Context, l *link, from *string) error {
 		if err != nil {
 			return err
 		}
+		s.reading.report(nil)
 		if s.queue(entries); len(entries) > 0 {
 			*from = entries[len(entries)-1].id
 		}
@@ -104,6 +104,7 @@ func (s *session) consume(ctx context.Context, l *link) error {
 		if err != nil {
 			return err
 		}
+		s.reading.report(nil)
 		s.queue(entries)
 		switch {
 		case len(entries) == 0:

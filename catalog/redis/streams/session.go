@@ -15,6 +15,7 @@ type session struct {
 	subscriber *Subscriber
 	handle     func(context.Context, *EnvelopeIn) error
 	entries    chan entry // from the reader to the workers
+	reading    *health    // the reader's
 
 	work     context.Context // no new handler after it is done
 	stop     context.CancelCauseFunc
