@@ -30,6 +30,8 @@ var drivers = []Driver{
 	{Protocol: "amqp", Library: "streadway", Import: "github.com/streadway/amqp", Go: "1.21", Note: "library unmaintained: prefer amqp/rabbitmq"},
 	{Protocol: "nats", Library: "natsgo", Import: "github.com/nats-io/nats.go", Go: "1.26.0", Default: true, Note: "core NATS: at most once"},
 	{Protocol: "nats", Library: "jetstream", Import: "github.com/nats-io/nats.go/jetstream", Go: "1.26.0", Note: "JetStream: stored, at least once"},
+	{Protocol: "redis", Library: "goredis", Import: "github.com/redis/go-redis/v9", Go: "1.26.0", Default: true, Note: "Pub/Sub"},
+	{Protocol: "redis", Library: "streams", Import: "github.com/redis/go-redis/v9", Go: "1.26.0", Note: "streams and consumer groups"},
 	{Protocol: "http", Library: "std", Go: "1.24", Default: true},
 	{Protocol: "ws", Library: "coder", Import: "github.com/coder/websocket", Go: "1.23", Default: true},
 	{Protocol: "ws", Library: "gobwas", Import: "github.com/gobwas/ws", Go: "1.26"},

@@ -69,6 +69,12 @@ var uses = []use{
 	kafka.by("kafka/franz"),
 	amqp.by("amqp/rabbitmq"),
 	amqp.by("amqp/streadway"),
+	use{server: brokers.StartRedis, Lossy: true}.by("redis/goredis"),
+	use{
+		server:   brokers.StartRedis,
+		Channel:  `&impl.ChannelBindings{Operation: &impl.OperationBindings{Group: "e2e"}}`,
+		Decorate: setHeader, Verify: verifyHeader,
+	}.by("redis/streams"),
 }
 
 func (u use) by(driver string) use {
