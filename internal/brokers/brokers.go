@@ -62,6 +62,7 @@ type Server struct {
 	SecureAddr    string // TLS, and User with Password
 	MutualTLSAddr string // TLS with a client certificate, and no password
 	SASLAddr      string // Kafka: User with Password, no TLS
+	WebSocketAddr string // Mosquitto: as Addr
 
 	// RabbitMQ's other protocols; it speaks AMQP 1.0 on its AMQP ports.
 	MQTTAddr, SecureMQTTAddr   string
