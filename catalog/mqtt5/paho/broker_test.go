@@ -1,0 +1,16 @@
+package paho_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/asyncapi-impl/asyncapi-impl/catalog/conformance"
+	"github.com/asyncapi-impl/asyncapi-impl/internal/brokers"
+	"github.com/asyncapi-impl/asyncapi-impl/internal/mqtttest"
+)
+
+func TestMain(m *testing.M) { os.Exit(brokers.Main(m)) }
+
+func init() {
+	testBroker = func(t testing.TB) (*conformance.Broker, *conformance.Foreign) { return mqtttest.Broker(t, 5) }
+}
