@@ -38,8 +38,9 @@ func commands(version int) *conformance.Foreign {
 			return nil
 		},
 		Receive: func(ctx context.Context, url, address string, ready func()) ([]byte, map[string]string, error) {
-			args := append(arguments(url, address), "-C", "1", "-d", "-F", "received %x %P")
-			cmd := exec.CommandContext(ctx, "mosquitto_sub", args...)
+			// Without a terminal it would keep to itself that it has subscribed.
+			args := append([]string{"-oL", "mosquitto_sub"}, arguments(url, address)...)
+			cmd := exec.CommandContext(ctx, "stdbuf", append(args, "-C", "1", "-d", "-F", "received %x %P")...)
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
 			out, err := cmd.StdoutPipe()

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/listeners"
@@ -30,6 +31,8 @@ type Server struct {
 	Certs     *brokers.Certs
 	// Revoked makes it refuse User.
 	Revoked atomic.Bool
+
+	sequence atomic.Int64
 
 	mu   sync.Mutex
 	read []packets.Packet
@@ -58,6 +61,7 @@ func Embedded(t testing.TB, configure ...func(*mqtt.Options)) *Server {
 	mutual.ClientAuth, mutual.ClientCAs = tls.RequireAndVerifyClientCert, certs.CA
 
 	s := &Server{Server: mqtt.New(options), Certs: certs}
+	s.sequence.Store((time.Now().Unix()>>16 + 1) << 16)
 	if err := s.AddHook(&hook{server: s}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +113,7 @@ type hook struct {
 func (h *hook) ID() string { return "mqtttest" }
 
 func (h *hook) Provides(b byte) bool {
-	return b == mqtt.OnConnectAuthenticate || b == mqtt.OnACLCheck || b == mqtt.OnPacketRead || b == mqtt.OnConnect
+	return b == mqtt.OnConnectAuthenticate || b == mqtt.OnACLCheck || b == mqtt.OnPacketRead || b == mqtt.OnConnect || b == mqtt.OnPublish
 }
 
 func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, p packets.Packet) bool {
@@ -131,6 +135,13 @@ func (h *hook) OnConnect(_ *mqtt.Client, p packets.Packet) error {
 
 func (h *hook) OnPacketRead(_ *mqtt.Client, p packets.Packet) (packets.Packet, error) {
 	h.remember(p)
+	return p, nil
+}
+
+// OnPublish puts a number in the place of the time. What the broker sends again
+// it sorts by the low 16 bits of that, and in a second there are many messages.
+func (h *hook) OnPublish(_ *mqtt.Client, p packets.Packet) (packets.Packet, error) {
+	p.Created = h.server.sequence.Add(1)
 	return p, nil
 }
 

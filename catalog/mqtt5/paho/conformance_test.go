@@ -15,6 +15,9 @@ import (
 // Without it the server is the one that MQTT_URL names.
 var testBroker func(testing.TB) (*conformance.Broker, *conformance.Foreign)
 
+// receiveMaximum is Options.ReceiveMaximum in the checks.
+var receiveMaximum int
+
 func TestConformance(t *testing.T) {
 	broker, foreign := &conformance.Broker{Name: "mqtt", URL: os.Getenv("MQTT_URL")}, (*conformance.Foreign)(nil)
 	if testBroker != nil {
@@ -53,7 +56,7 @@ func wiring(broker *conformance.Broker) conformance.Driver[*driver.EnvelopeOut, 
 			}
 			return conformance.Consumer[*driver.EnvelopeIn]{
 				Subscriber: func(ctx context.Context, address string, ch conformance.Channel) (conformance.Subscriber[*driver.EnvelopeIn], error) {
-					return c.Subscriber(ctx, address, &driver.ChannelBindings{Operation: &driver.OperationBindings{Group: ch.Group}})
+					return c.Subscriber(ctx, address, channel(ch))
 				},
 				Close: c.Close,
 			}, nil
@@ -78,6 +81,15 @@ func wiring(broker *conformance.Broker) conformance.Driver[*driver.EnvelopeOut, 
 	}
 }
 
+// channel makes a shared subscription of a group with several members. Where
+// a group is one subscriber its session is enough.
+func channel(c conformance.Channel) *driver.ChannelBindings {
+	if !c.Shared {
+		return nil
+	}
+	return &driver.ChannelBindings{Operation: &driver.OperationBindings{Group: c.Group}}
+}
+
 // server gives a session that is to be kept the client id that it is kept
 // under, another one in every check.
 func server(s conformance.Settings) *driver.ServerBindings {
@@ -96,6 +108,7 @@ func server(s conformance.Settings) *driver.ServerBindings {
 func options(s conformance.Settings) *driver.Options {
 	o := &driver.Options{
 		TLS: s.TLS, Timeout: s.Timeout, MaxBackoff: s.Backoff, Concurrency: s.Concurrency, Logger: s.Logger,
+		ReceiveMaximum: receiveMaximum,
 	}
 	if s.User != "" {
 		o.Security = driver.UserPassword{User: s.User, Password: s.Password}

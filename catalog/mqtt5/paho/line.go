@@ -126,24 +126,29 @@ func (l *line) subscribe(ctx context.Context, f filter) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(l.ended, cancel)()
-	ack, err := l.client.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{
-		Topic: f.topic, QoS: f.qos, RetainHandling: packets.RetainSendOnSubscribeIfNew,
-	}}})
-	switch {
-	case l.ended.Err() != nil:
-		return context.Cause(l.ended)
-	case ack != nil && len(ack.Reasons) == 1 && ack.Reasons[0] >= 0x80:
-		code, standard := ack.Reasons[0], (&packets.Suback{Reasons: ack.Reasons}).Reason(0)
-		if ack.Properties != nil && ack.Properties.ReasonString != "" {
-			standard = ack.Properties.ReasonString
+	for {
+		ack, err := l.client.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{
+			Topic: f.topic, QoS: f.qos, RetainHandling: packets.RetainSendOnSubscribeIfNew,
+		}}})
+		switch {
+		case l.ended.Err() != nil:
+			return context.Cause(l.ended)
+		case ack != nil && len(ack.Reasons) != 1:
+			return fmt.Errorf("subscribe: the server answers with %d reasons", len(ack.Reasons))
+		case ack != nil && ack.Reasons[0] == packets.SubackPacketIdentifierinuse:
+			// Some servers have one set of identifiers for both directions. The
+			// next attempt has another one.
+		case ack != nil && ack.Reasons[0] >= 0x80:
+			p := packets.Suback{Reasons: ack.Reasons}
+			return reason("SUBACK", ack.Reasons[0], &packets.Properties{ReasonString: ack.Properties.ReasonString}, p.Reason(0))
+		case err != nil:
+			return fmt.Errorf("subscribe: %w", err)
+		case ack.Reasons[0] < f.qos:
+			return fmt.Errorf("%w: the server grants QoS %d and not %d", ErrRefused, ack.Reasons[0], f.qos)
+		default:
+			return nil
 		}
-		return &ReasonError{"SUBACK", code, standard}
-	case err != nil:
-		return fmt.Errorf("subscribe: %w", err)
-	case ack.Reasons[0] < f.qos:
-		return fmt.Errorf("%w: the server grants QoS %d and not %d", ErrRefused, ack.Reasons[0], f.qos)
 	}
-	return nil
 }
 
 // accepts tells whether the server takes such a message; sending it all the

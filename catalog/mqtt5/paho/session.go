@@ -52,7 +52,7 @@ type session struct {
 // record is a message on its way out.
 type record struct {
 	packet *packets.Publish
-	stored bool // it is part of the session's state: run alone looks at it
+	stored bool        // it is part of the session's state: run alone looks at it
 	over   atomic.Bool // nobody waits for it any more
 	answer chan packets.ControlPacket
 	done   chan error // where there is no answer
@@ -94,7 +94,9 @@ func (s *session) another(id string) *session {
 }
 
 // persistent tells whether the session is to outlive this client.
-func (s *session) persistent() bool { return s.bindings.CleanSession != nil && !*s.bindings.CleanSession }
+func (s *session) persistent() bool {
+	return s.bindings.CleanSession != nil && !*s.bindings.CleanSession
+}
 
 // expiry is how long the server keeps the session without a connection.
 func (s *session) expiry() uint32 {
