@@ -25,6 +25,7 @@ import (
 // the original of the files that stand identically in all of them.
 var drivers = []Driver{
 	{Protocol: "kafka", Library: "segmentio", Import: "github.com/segmentio/kafka-go", Go: "1.23", Default: true},
+	{Protocol: "mqtt5", Library: "paho", Import: "github.com/eclipse/paho.golang/paho", Go: "1.24.0", Default: true},
 }
 
 //go:embed */*/*.go conformance/*.go

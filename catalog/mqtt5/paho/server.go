@@ -63,7 +63,7 @@ func parseServer(serverURL string) (server, error) {
 }
 
 // dial opens the connection that MQTT will run on.
-func (s server) dial(ctx context.Context, o *Options) (net.Conn, error) {
+func (s server) dial(ctx context.Context, o *Options, c credentials) (net.Conn, error) {
 	dial := o.Dial
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
@@ -87,7 +87,7 @@ func (s server) dial(ctx context.Context, o *Options) (net.Conn, error) {
 		conn = secure
 	}
 	if s.web != nil {
-		return s.upgrade(ctx, conn, o)
+		return s.upgrade(ctx, conn, c)
 	}
 	return conn, nil
 }

@@ -137,7 +137,7 @@ func (s *session) dial(ctx context.Context) (*line, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := s.server.dial(ctx, &s.options)
+	conn, err := s.server.dial(ctx, &s.options, s.credentials)
 	if err != nil {
 		return nil, err
 	}
