@@ -22,6 +22,9 @@ import (
 	"github.com/asyncapi-impl/asyncapi-impl/internal/brokers"
 )
 
+// RefusedAddress is one that nobody may send to.
+const RefusedAddress = brokers.RefusedTopic
+
 // Server is a broker in this process.
 type Server struct {
 	*mqtt.Server
@@ -113,7 +116,7 @@ type hook struct {
 func (h *hook) ID() string { return "mqtttest" }
 
 func (h *hook) Provides(b byte) bool {
-	return b == mqtt.OnConnectAuthenticate || b == mqtt.OnACLCheck || b == mqtt.OnPacketRead || b == mqtt.OnConnect || b == mqtt.OnPublish
+	return b == mqtt.OnConnectAuthenticate || b == mqtt.OnACLCheck || b == mqtt.OnPacketRead || b == mqtt.OnPublish
 }
 
 func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, p packets.Packet) bool {
@@ -126,11 +129,6 @@ func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, p packets.Packet) bool {
 
 func (h *hook) OnACLCheck(_ *mqtt.Client, topic string, _ bool) bool {
 	return !strings.HasPrefix(topic, "refused/")
-}
-
-func (h *hook) OnConnect(_ *mqtt.Client, p packets.Packet) error {
-	h.remember(p)
-	return nil
 }
 
 func (h *hook) OnPacketRead(_ *mqtt.Client, p packets.Packet) (packets.Packet, error) {
@@ -176,7 +174,7 @@ func Broker(t testing.TB, version int) (*conformance.Broker, *conformance.Foreig
 			Name: "mosquitto", URL: s.URL,
 			SecureURL: "mqtts://" + s.SecureAddr, User: s.User, Password: s.Password, CA: s.Certs.CA,
 			MutualURL: "mqtts://" + s.MutualTLSAddr, ClientCert: &s.Certs.Client,
-			RefusedAddress: brokers.RefusedTopic,
+			RefusedAddress: RefusedAddress,
 			Kill:           s.Kill,
 			Restart:        func() error { return s.Restart(context.Background()) },
 			Revoke:         func() error { return s.SetPassword("another") },
@@ -188,7 +186,7 @@ func Broker(t testing.TB, version int) (*conformance.Broker, *conformance.Foreig
 		Name: "mochi", URL: s.URL,
 		SecureURL: s.SecureURL, User: brokers.User, Password: brokers.Password, CA: s.Certs.CA,
 		MutualURL: s.MutualURL, ClientCert: &s.Certs.Client,
-		RefusedAddress: "refused/address",
+		RefusedAddress: RefusedAddress,
 		Revoke:         func() error { s.Revoked.Store(true); return nil },
 		Restore:        func() error { s.Revoked.Store(false); return nil },
 	}, s.inline(version)

@@ -23,6 +23,9 @@ func topicName(topic string) error {
 // the group of a shared subscription.
 func topicFilter(address, group string) (string, error) {
 	filter := address
+	if strings.ContainsAny(group, "+#/") {
+		return "", fmt.Errorf("%q is no name for a group", group)
+	}
 	if group != "" {
 		if strings.HasPrefix(address, "$share/") {
 			return "", errors.New("the group is given twice, in the address and in the operation bindings")
@@ -32,8 +35,8 @@ func topicFilter(address, group string) (string, error) {
 	rest := filter
 	if shared, ok := strings.CutPrefix(filter, "$share/"); ok {
 		group, topic, _ := strings.Cut(shared, "/")
-		if group == "" || strings.ContainsAny(group, "+#/") {
-			return "", fmt.Errorf("%q is no name for a group", group)
+		if group == "" || strings.ContainsAny(group, "+#") {
+			return "", fmt.Errorf("%q names no group", address)
 		}
 		rest = topic
 	}
