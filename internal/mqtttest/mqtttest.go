@@ -74,8 +74,22 @@ func Embedded(t testing.TB, configure ...func(*mqtt.Options)) *Server {
 	if err := s.Serve(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() })
+	t.Cleanup(s.shutDown)
 	return s
+}
+
+// shutDown does not wait for ever: Close takes a lock for reading twice, and
+// hangs if a client that has just gone wants it for writing in between.
+func (s *Server) shutDown() {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.Close()
+	}()
+	select {
+	case <-done:
+	case <-time.After(2 * time.Second):
+	}
 }
 
 func (s *Server) listen(t testing.TB, id string, config *tls.Config) string {
