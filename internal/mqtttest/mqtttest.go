@@ -48,6 +48,7 @@ func Embedded(t testing.TB, configure ...func(*mqtt.Options)) *Server {
 		Capabilities: mqtt.NewDefaultServerCapabilities(), InlineClient: true,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
+	options.Capabilities.ReceiveMaximum = 10_000 // what is held back it mixes up
 	for _, c := range configure {
 		c(options)
 	}
@@ -130,7 +131,7 @@ type hook struct {
 func (h *hook) ID() string { return "mqtttest" }
 
 func (h *hook) Provides(b byte) bool {
-	return b == mqtt.OnConnectAuthenticate || b == mqtt.OnACLCheck || b == mqtt.OnPacketRead || b == mqtt.OnPublish
+	return b == mqtt.OnConnectAuthenticate || b == mqtt.OnACLCheck || b == mqtt.OnPacketRead || b == mqtt.OnPublish || b == mqtt.OnSessionEstablish
 }
 
 func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, p packets.Packet) bool {
@@ -143,6 +144,16 @@ func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, p packets.Packet) bool {
 
 func (h *hook) OnACLCheck(_ *mqtt.Client, topic string, _ bool) bool {
 	return !strings.HasPrefix(topic, "refused/")
+}
+
+// OnSessionEstablish keeps the packet identifiers of the two directions apart:
+// the broker has one set for both, and confuses them.
+func (h *hook) OnSessionEstablish(cl *mqtt.Client, _ packets.Packet) {
+	for range 30_000 {
+		if _, err := cl.NextPacketID(); err != nil {
+			return
+		}
+	}
 }
 
 func (h *hook) OnPacketRead(_ *mqtt.Client, p packets.Packet) (packets.Packet, error) {

@@ -75,7 +75,7 @@ func TestAcknowledgedInOrder(t *testing.T) {
 	close(release[0])
 	eventually(t, "acknowledgements", func() bool { return acknowledged() == n })
 	for i, p := range s.Read(packets.Puback) {
-		if int(p.PacketID) != i+1 {
+		if p.PacketID != s.Read(packets.Puback)[0].PacketID+uint16(i) {
 			t.Errorf("acknowledgement %d is that of message %d", i, p.PacketID)
 		}
 	}
