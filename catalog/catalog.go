@@ -26,6 +26,7 @@ import (
 var drivers = []Driver{
 	{Protocol: "kafka", Library: "segmentio", Import: "github.com/segmentio/kafka-go", Go: "1.23", Default: true},
 	{Protocol: "mqtt5", Library: "paho", Import: "github.com/eclipse/paho.golang/paho", Go: "1.24.0", Default: true},
+	{Protocol: "mqtt", Library: "paho", Import: "github.com/eclipse/paho.mqtt.golang", Go: "1.24.0", Default: true, Note: "MQTT 3.1.1; mqtt5 has headers and refusals"},
 }
 
 //go:embed */*/*.go conformance/*.go
