@@ -131,11 +131,20 @@ func (l *line) acknowledge(m mqtt.Message) {
 // that it has read all that was sent.
 func (l *line) goodbye() {
 	_ = packets.NewControlPacket(packets.Disconnect).Write(l)
+	if w, ok := l.Conn.(webSocket); ok {
+		const closeFrame, normalEnd = 8, "\x03\xe8"
+		_ = w.WriteControl(closeFrame, []byte(normalEnd), time.Now().Add(l.timeout))
+	}
 	select {
 	case <-l.ended.Done():
 	case <-time.After(l.timeout):
 	}
 	l.hangUp()
+}
+
+// webSocket is what the library's WebSocket connection has besides.
+type webSocket interface {
+	WriteControl(kind int, data []byte, deadline time.Time) error
 }
 
 // hangUp returns when the library has stopped.

@@ -186,6 +186,9 @@ func (l *line) accepts(p *packets.Publish) error {
 func (l *line) goodbye(expiry *uint32, timeout time.Duration) {
 	d := packets.Disconnect{Properties: &packets.Properties{SessionExpiryInterval: expiry}}
 	d.WriteTo(l)
+	if w, ok := l.Conn.(*webSocket); ok {
+		w.goodbye()
+	}
 	select {
 	case <-l.ended.Done():
 	case <-time.After(timeout):

@@ -156,6 +156,9 @@ func (w *webSocket) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// goodbye begins the closing handshake, with the code for a normal end.
+func (w *webSocket) goodbye() { _ = w.write(opClose, []byte{0x03, 0xe8}) }
+
 func (w *webSocket) write(op byte, p []byte) error {
 	frame := bytes.NewBuffer(make([]byte, 0, len(p)+14))
 	frame.WriteByte(0x80 | op)
