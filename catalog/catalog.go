@@ -32,6 +32,8 @@ var drivers = []Driver{
 	{Protocol: "nats", Library: "jetstream", Import: "github.com/nats-io/nats.go/jetstream", Go: "1.26.0", Note: "JetStream: stored, at least once"},
 	{Protocol: "redis", Library: "goredis", Import: "github.com/redis/go-redis/v9", Go: "1.26.0", Default: true, Note: "Pub/Sub"},
 	{Protocol: "redis", Library: "streams", Import: "github.com/redis/go-redis/v9", Go: "1.26.0", Note: "streams and consumer groups"},
+	{Protocol: "mqtt5", Library: "paho", Import: "github.com/eclipse/paho.golang/paho", Go: "1.24.0", Default: true},
+	{Protocol: "mqtt", Library: "paho", Import: "github.com/eclipse/paho.mqtt.golang", Go: "1.24.0", Default: true, Note: "MQTT 3.1.1; mqtt5 has headers and refusals"},
 	{Protocol: "http", Library: "std", Go: "1.24", Default: true},
 	{Protocol: "ws", Library: "coder", Import: "github.com/coder/websocket", Go: "1.23", Default: true},
 	{Protocol: "ws", Library: "gobwas", Import: "github.com/gobwas/ws", Go: "1.26"},

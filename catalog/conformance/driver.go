@@ -91,6 +91,10 @@ type Channel struct {
 	// are kept while none of them is there: consumer group, queue group,
 	// durable consumer. Ignored where the address itself is the group (amqp).
 	Group string
+	// Shared: the group gets more than one member. Mqtt shares only what was
+	// subscribed to for that, and Mosquitto forgets such subscriptions when it
+	// is restarted.
+	Shared bool
 	// Partitions is how many the address has, where it has partitions. Zero
 	// and one: everything is in order.
 	Partitions int

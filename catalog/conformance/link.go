@@ -110,6 +110,14 @@ func (l *link) settings(side string, change func(*Settings)) Settings {
 	if l.setup.Group != "" && side == "consumer" && s.Session == "" {
 		s.Session = l.setup.Group
 	}
+	if side != "consumer" {
+		s.Session = ""
+	}
+	if s.Session != "" {
+		// A session is the server's, not the address's: those of other checks,
+		// and of earlier runs, must not be taken up.
+		s.Session += "-" + l.address
+	}
 	if change != nil {
 		change(&s)
 	}

@@ -33,6 +33,7 @@ func Install(ctx context.Context, out io.Writer) error {
 		}},
 		{"rabbitmq-server", rabbitMQServer},
 		{"mosquitto", lookPath("mosquitto")},
+		{"mosquitto-clients", lookPath("mosquitto_pub")},
 		{"redis-server", lookPath("redis-server")},
 		{"nats-server", lookPath("nats-server")},
 		{"python3-pika", func() (string, error) { return PythonWith("pika") }}, // another client of RabbitMQ

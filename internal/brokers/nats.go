@@ -2,7 +2,6 @@ package brokers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"syscall"
@@ -79,15 +78,4 @@ func configureNATS(s *Server) error {
 		}
 	}
 	return nil
-}
-
-// SetPassword makes SecureAddr take another password for User, and end the
-// connections that logged in with the one before. Only NATS can.
-func (s *Server) SetPassword(password string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.password == nil {
-		return errors.New("brokers: the password of " + s.Name + " can't be changed")
-	}
-	return s.password(password)
 }
