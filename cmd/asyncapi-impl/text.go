@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -72,24 +71,32 @@ func (t *text) failure(err error) int {
 	if err == nil {
 		return 0
 	}
-	p := &problem.Error{Code: problem.Internal, Exit: problem.ExitFailed, Message: err.Error()}
-	errors.As(err, &p)
+	p := asProblem(err)
 	if t.json {
-		body := map[string]any{"code": p.Code, "message": p.Message}
-		if p.Hint != "" {
-			body["hint"] = p.Hint
-		}
-		if p.Files != nil {
-			body["files"] = p.Files
-		}
-		_ = t.document(map[string]any{"ok": false, "error": body})
-		return p.Exit
+		_ = t.document(map[string]any{"ok": false, "error": failed(p)})
+	} else {
+		t.problem(p)
 	}
+	return p.Exit
+}
+
+// failed is an error in JSON.
+func failed(p *problem.Error) map[string]any {
+	body := map[string]any{"code": p.Code, "message": p.Message}
+	if p.Hint != "" {
+		body["hint"] = p.Hint
+	}
+	if p.Files != nil {
+		body["files"] = p.Files
+	}
+	return body
+}
+
+func (t *text) problem(p *problem.Error) {
 	t.say("error", "1;31", p.Message)
 	if p.Hint != "" {
 		t.say("hint", "1", p.Hint)
 	}
-	return p.Exit
 }
 
 // say writes a line to stderr.
@@ -331,7 +338,8 @@ func (t *text) ejected(p *plan.Plan) {
 	for _, pkg := range p.Packages {
 		t.printf("ejected %s %s → %s (%s)\n", pkg.Driver, pkg.Version, pkg.Dir, counts(pkg))
 		if pkg.Undo != "" {
-			t.say("note", "1", "what was overwritten is in "+pkg.Undo)
+			t.say("note", "1", fmt.Sprintf("overwrote %s; undo: asyncapi-impl update --abort %s",
+				count(pkg.Count(plan.Overwrote), "file"), pkg.Dir))
 		}
 	}
 	for _, r := range p.Requires {

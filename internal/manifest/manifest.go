@@ -19,6 +19,16 @@ const Name = ".asyncapi-impl.json"
 // last run overwrote.
 const Undo = ".asyncapi-impl-undo"
 
+// UndoName is the file in Undo that says what the run changed.
+const UndoName = "undo.json"
+
+// UndoRecord lists the files that the run changed, by name; false means that
+// there was none before.
+type UndoRecord struct {
+	Schema int             `json:"schema"`
+	Files  map[string]bool `json:"files"`
+}
+
 // Schema is the version of the format.
 const Schema = 1
 
@@ -51,6 +61,9 @@ type Require struct {
 type File struct {
 	SHA256 string `json:"sha256"`
 	Blob   string `json:"blob"`
+	// Base is where the file came from, if an update to the manifest's own
+	// version had to leave it as it was.
+	Base *Source `json:"base,omitempty"`
 }
 
 // Describe gives a file's entry.

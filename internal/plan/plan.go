@@ -13,7 +13,6 @@ import (
 	"golang.org/x/mod/module"
 
 	"github.com/asyncapi-impl/asyncapi-impl/catalog"
-	"github.com/asyncapi-impl/asyncapi-impl/internal/eject"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/gomod"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/manifest"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/problem"
@@ -84,7 +83,7 @@ type Package struct {
 	// Undo is the directory that keeps what was overwritten, if anything was.
 	Undo string `json:"undo,omitempty"`
 
-	place    place
+	place    Place
 	tests    bool
 	fresh    bool
 	changes  []txn.Change
@@ -158,27 +157,27 @@ func targets(req *Request) ([]*Package, error) {
 	var packages []*Package
 	for _, d := range drivers {
 		dir := cmp.Or(req.As, d.Protocol)
-		pl, err := locate(req.WorkingDir, filepath.Join(to, dir))
+		pl, err := Locate(req.WorkingDir, filepath.Join(to, dir))
 		if err != nil {
 			return nil, err
 		}
-		if !pl.mod.Allows(d.Go) {
-			return nil, problem.New(problem.BadModule, "%s needs go ≥ %s, go.mod says %s", d.ID(), d.Go, pl.mod.Go).
+		if !pl.Mod.Allows(d.Go) {
+			return nil, problem.New(problem.BadModule, "%s needs go ≥ %s, go.mod says %s", d.ID(), d.Go, pl.Mod.Go).
 				WithHint("go get go@%s", d.Go)
 		}
 		packages = append(packages, &Package{
 			Driver: d.ID(), Version: req.Source.Version, Default: d.Default,
-			Dir: pl.shown, Import: pl.importPath(), Name: cmp.Or(req.Package, dir),
+			Dir: pl.Shown, Import: pl.Import(), Name: cmp.Or(req.Package, dir),
 			place: pl, tests: req.Tests,
 		})
 	}
-	suite, err := locate(req.WorkingDir, filepath.Join(to, catalog.Suite))
+	suite, err := Locate(req.WorkingDir, filepath.Join(to, catalog.Suite))
 	if err != nil {
 		return nil, err
 	}
 	packages = append(packages, &Package{
 		Driver: catalog.Suite, Version: req.Source.Version,
-		Dir: suite.shown, Import: suite.importPath(), Name: catalog.Suite,
+		Dir: suite.Shown, Import: suite.Import(), Name: catalog.Suite,
 		place: suite, tests: true,
 	})
 	return packages, apart(packages)
@@ -188,11 +187,11 @@ func targets(req *Request) ([]*Package, error) {
 func apart(packages []*Package) error {
 	for i, p := range packages {
 		for _, q := range packages[:i] {
-			if strings.EqualFold(p.place.rel, q.place.rel) && p.place.mod.Root == q.place.mod.Root {
+			if strings.EqualFold(p.place.Rel, q.place.Rel) && p.place.Mod.Root == q.place.Mod.Root {
 				return problem.NewUsage(problem.Usage, "%s and %s both go to %s", q.Driver, p.Driver, p.Dir).
 					WithHint("eject one of them with --as")
 			}
-			if p.place.mod.Root != q.place.mod.Root && p.Driver != catalog.Suite {
+			if p.place.Mod.Root != q.place.Mod.Root && p.Driver != catalog.Suite {
 				return problem.NewUsage(problem.Usage, "%s and %s are in different modules", q.Dir, p.Dir).
 					WithHint("eject them one by one")
 			}
@@ -238,26 +237,39 @@ func build(req *Request, root *os.Root, mod *gomod.Module, packages []*Package) 
 	if req.Deps == DepsNone {
 		return p, nil
 	}
-	changes, text, err := mod.Require(slices.Compact(want))
-	if err != nil {
-		return nil, problem.New(problem.Deps, "go.mod: %v", err).Because(err).
-			WithHint("--deps=print leaves go.mod alone")
+	changes, text, err := Raise(root, mod, slices.Compact(want))
+	if err != nil && (req.Deps == DepsEdit || changes == nil) {
+		return nil, err
 	}
 	if changes != nil {
 		p.Requires = changes
 	}
-	if req.Deps == DepsEdit && text != nil {
-		// A link is not written through, and not replaced.
-		if info, err := root.Lstat("go.mod"); err != nil || !info.Mode().IsRegular() {
-			return nil, problem.New(problem.Deps, "go.mod is not a regular file").Because(err).
-				WithHint("--deps=print leaves go.mod alone")
-		}
+	if req.Deps == DepsEdit {
 		p.goMod = text
 	}
 	if text != nil {
 		p.next(req)
 	}
 	return p, nil
+}
+
+// Raise works out go.mod's requirements, and its new text if they change. A
+// go.mod that cannot be replaced is an error.
+func Raise(root *os.Root, mod *gomod.Module, want []module.Version) ([]gomod.Change, []byte, error) {
+	changes, text, err := mod.Require(want)
+	if err != nil {
+		return nil, nil, problem.New(problem.Deps, "go.mod: %v", err).Because(err).
+			WithHint("--deps=print leaves go.mod alone")
+	}
+	if text == nil {
+		return changes, nil, nil
+	}
+	// A link is not written through, and not replaced.
+	if info, err := root.Lstat("go.mod"); err != nil || !info.Mode().IsRegular() {
+		return changes, text, problem.New(problem.Deps, "go.mod is not a regular file").Because(err).
+			WithHint("--deps=print leaves go.mod alone")
+	}
+	return changes, text, nil
 }
 
 // next names the commands that make the module build. Where the working
@@ -288,7 +300,7 @@ func (p *Plan) next(req *Request) {
 		if pkg.Driver == catalog.Suite {
 			continue
 		}
-		dir, err := filepath.Rel(base, filepath.Join(p.mod.Root, pkg.place.rel))
+		dir, err := filepath.Rel(base, filepath.Join(p.mod.Root, pkg.place.Rel))
 		if err != nil {
 			dir = pkg.Import
 		} else if dir = filepath.ToSlash(dir); !strings.HasPrefix(dir, "..") {
@@ -312,9 +324,4 @@ func (p *Plan) changes() []txn.Change {
 		all = append(all, txn.Change{Path: "go.mod", Data: p.goMod})
 	}
 	return all
-}
-
-// from says where a package stands in the catalog.
-func from(c *catalog.Catalog, driver string) eject.From {
-	return eject.From{FS: c.FS, Dir: driver, Module: c.Module, Path: c.Path()}
 }

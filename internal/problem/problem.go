@@ -27,6 +27,14 @@ const (
 	Busy          = "busy"
 	Interrupted   = "interrupted"
 	Deps          = "deps"
+	NotEjected    = "not_ejected"
+	Modified      = "modified"
+	Conflict      = "conflict"
+	NoBase        = "no_base"
+	NoUndo        = "no_undo"
+	NoGit         = "no_git"
+	Found         = "found"
+	BadDocument   = "bad_document"
 	Internal      = "internal"
 )
 
@@ -58,6 +66,11 @@ func NewUsage(code, format string, args ...any) *Error {
 // NewConflict makes an Error with exit status 4.
 func NewConflict(files []string, format string, args ...any) *Error {
 	return &Error{Code: Exists, Exit: ExitConflict, Message: fmt.Sprintf(format, args...), Files: files}
+}
+
+// NewFound makes an Error with exit status 3.
+func NewFound(files []string, format string, args ...any) *Error {
+	return &Error{Code: Found, Exit: ExitFound, Message: fmt.Sprintf(format, args...), Files: files}
 }
 
 // WithHint adds the next step.
