@@ -11,9 +11,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/asyncapi-impl/asyncapi-impl/internal/manifest"
 )
 
 func TestMain(m *testing.M) {
@@ -21,11 +24,23 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
+	home, cache := t.TempDir(), goEnv(t, "GOCACHE")
 	testscript.Run(t, testscript.Params{
+		Setup: func(env *testscript.Env) error {
+			for name, value := range map[string]string{
+				"HOME": home, "GOCACHE": cache, "OLDPATH": env.Getenv("PATH"), "GOTELEMETRY": "off", "GIT_CONFIG_NOSYSTEM": "1",
+				"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b",
+			} {
+				env.Setenv(name, value)
+			}
+			return nil
+		},
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"age":     age,
+			"edit":    edit,
 			"refuses": refuses,
 		},
 		Condition: func(name string) (bool, error) {
@@ -35,6 +50,15 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
 	})
+}
+
+func goEnv(t *testing.T, name string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // refuses runs asyncapi-impl and holds it to what is promised of a failure:
@@ -60,8 +84,55 @@ func refuses(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("stdout is not empty:\n%s", out)
 	}
 	if after := snapshot(ts, root); !maps.Equal(before, after) {
+		for name := range before {
+			if after[name] == before[name] {
+				delete(before, name)
+				delete(after, name)
+			}
+		}
 		ts.Fatalf("the tree was changed:\nbefore %v\nafter  %v", before, after)
 	}
+}
+
+// age makes it look as if a file had been ejected from v0.0.1, with another
+// text where the catalog has OLD now.
+//
+//	age DIR FILE OLD NEW
+func age(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: age DIR FILE OLD NEW")
+	}
+	record := filepath.Join(ts.MkAbs(args[0]), manifest.Name)
+	m, err := manifest.Decode([]byte(ts.ReadFile(record)))
+	ts.Check(err)
+	file := filepath.Join(ts.MkAbs(args[0]), args[1])
+	text := ts.ReadFile(file)
+	if !strings.Contains(text, args[2]) {
+		ts.Fatalf("%s has no %q", args[1], args[2])
+	}
+	text = strings.Replace(text, args[2], args[3], 1)
+	ts.Check(os.WriteFile(file, []byte(text), 0o644))
+	m.Catalog.Version, m.Catalog.Sum = "v0.0.1", ""
+	m.Files[args[1]] = manifest.Describe([]byte(text))
+	data, err := m.Encode()
+	ts.Check(err)
+	ts.Check(os.WriteFile(record, data, 0o644))
+}
+
+// edit replaces the first OLD of a file.
+//
+// In NEW \n is a line's end.
+//
+//	edit FILE OLD NEW
+func edit(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: edit FILE OLD NEW")
+	}
+	text := ts.ReadFile(args[0])
+	if !strings.Contains(text, args[1]) {
+		ts.Fatalf("%s has no %q", args[0], args[1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], strings.ReplaceAll(args[2], `\n`, "\n"), 1)), 0o644))
 }
 
 // snapshot says of everything below a directory what it is.

@@ -515,6 +515,33 @@ func TestPublishedBase(t *testing.T) {
 		t.Errorf("adopt: %+v, %v", a, err)
 	}
 
+	// Without git there is a base, but no merge.
+	s, dir = setup("")
+	before = tree(t, dir)
+	bin := t.TempDir()
+	golang, err := exec.LookPath("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(golang, filepath.Join(bin, "go")); err != nil {
+		t.Fatal(err)
+	}
+	path := os.Getenv("PATH")
+	t.Setenv("PATH", bin)
+	if _, err := s.Update(t.Context(), nil, How{Deps: plan.DepsEdit}); code(err) != problem.NoGit {
+		t.Errorf("without git: %v", err)
+	}
+	if !maps.Equal(tree(t, dir), before) {
+		t.Error("something was written")
+	}
+	if _, err := s.Update(t.Context(), nil, How{Favour: Ours, Deps: plan.DepsEdit}); err != nil {
+		t.Errorf("--ours without git: %v", err)
+	}
+	if got := tree(t, dir)["impl/kafka/a.go"]; got != edits["impl/kafka/a.go"] {
+		t.Errorf("got %q", got)
+	}
+	t.Setenv("PATH", path)
+
 	t.Setenv("GOPROXY", "off")
 	t.Setenv("GOMODCACHE", t.TempDir())
 	s, dir = setup("")
