@@ -3,15 +3,21 @@ package main
 import (
 	"context"
 	"os"
+	"strings"
 
 	"github.com/asyncapi-impl/asyncapi-impl/catalog"
+	"github.com/asyncapi-impl/asyncapi-impl/internal/document"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/plan"
+	"github.com/asyncapi-impl/asyncapi-impl/internal/problem"
 )
 
 type ejectCmd struct {
 	Drivers    []string `arg:"" optional:"" name:"driver" help:"Drivers, such as kafka/segmentio, kafka or github.com/segmentio/kafka-go. The last may be the directory, beginning with . or /."`
 	To         string   `placeholder:"DIR" help:"Directory to write to, ./impl without one. Each driver goes to a directory of its own in it."`
 	As         string   `placeholder:"NAME" help:"Name of the driver's directory and package, instead of the protocol's."`
+	From       string   `placeholder:"FILE" help:"Eject a driver for each protocol that the servers of this AsyncAPI document speak. Drivers that are named replace the defaults."`
+	Use        []string `sep:"none" placeholder:"DRIVER" help:"With --from: the driver for its protocol, instead of the default."`
+	Strict     bool     `help:"With --from: fail if a protocol has no driver."`
 	Package    string   `placeholder:"NAME" help:"Name of the driver's package alone."`
 	Tests      bool     `help:"Write the conformance test and the examples too, and the suite beside the drivers."`
 	DryRun     bool     `short:"n" help:"Show what would be done and write nothing."`
@@ -24,7 +30,11 @@ func (*ejectCmd) Help() string {
 
   asyncapi-impl eject kafka/segmentio ./impl
 
-writes the package ./impl/kafka. It is yours: nothing in it refers to this program, and nothing is generated again.`
+writes the package ./impl/kafka, and
+
+  asyncapi-impl eject --from asyncapi.yaml
+
+a package for each protocol that the document's servers speak. It is yours: nothing in it refers to this program, and nothing is generated again.`
 }
 
 func (c *ejectCmd) Run(ctx context.Context, drivers *catalog.Catalog, out *text) error {
@@ -32,9 +42,40 @@ func (c *ejectCmd) Run(ctx context.Context, drivers *catalog.Catalog, out *text)
 	if err != nil {
 		return err
 	}
+	names, to, err := plan.Split(c.Drivers, c.To)
+	if err != nil {
+		return err
+	}
+	if c.From == "" && (c.Use != nil || c.Strict) {
+		return problem.NewUsage(problem.Usage, "--use and --strict go with --from").
+			WithHint("asyncapi-impl eject DRIVER needs neither")
+	}
+	if c.From != "" {
+		doc, err := document.Read(c.From)
+		if err != nil {
+			return err
+		}
+		choices, err := doc.Choose(drivers, append(c.Use, names...))
+		if err != nil {
+			return err
+		}
+		names = nil
+		for _, choice := range choices {
+			if choice.Driver != "" {
+				names = append(names, choice.Driver)
+			} else if c.Strict {
+				return problem.NewUsage(problem.UnknownDriver, "%s: no driver for %s (servers: %s)",
+					c.From, choice.Needs, strings.Join(choice.Servers, ", ")).WithHint("asyncapi-impl new %s", choice.Needs)
+			}
+		}
+		out.chosen(c.From, doc, choices)
+		if names == nil {
+			return out.nothing()
+		}
+	}
 	p, err := plan.Eject(ctx, plan.Request{
 		Catalog: drivers, Source: source(drivers), WorkingDir: wd,
-		Names: c.Drivers, To: c.To, As: c.As, Package: c.Package, Tests: c.Tests,
+		Names: names, To: to, As: c.As, Package: c.Package, Tests: c.Tests,
 		Deps: c.Deps, OnConflict: c.OnConflict, DryRun: c.DryRun,
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"runtime"
@@ -12,6 +13,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/asyncapi-impl/asyncapi-impl/catalog"
+	"github.com/asyncapi-impl/asyncapi-impl/internal/document"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/gomod"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/manifest"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/plan"
@@ -26,7 +28,8 @@ type text struct {
 	stderr io.Writer
 	json   bool
 	bold   bool
-	err    error // the first from stdout
+	err    error          // the first from stdout
+	more   map[string]any // what else belongs into the document
 }
 
 func newText(stdout, stderr io.Writer) *text { return &text{stdout: stdout, stderr: stderr} }
@@ -57,6 +60,7 @@ func isTerminal(f *os.File) bool {
 // document is the one JSON document of a run.
 func (t *text) document(body map[string]any) error {
 	body["schema"] = 1
+	maps.Copy(body, t.more)
 	if _, failed := body["error"]; !failed {
 		body["ok"] = true
 	}
@@ -295,6 +299,40 @@ func (t *text) eject(p *plan.Plan, dryRun bool) error {
 	} else {
 		t.ejected(p)
 	}
+	return t.err
+}
+
+// chosen tells which drivers a document needs. It comes before anything is
+// ejected, which may fail, so it is no result and does not go to stdout.
+func (t *text) chosen(name string, doc *document.Document, choices []document.Choice) {
+	if t.json {
+		t.more = map[string]any{"document": doc, "choices": choices}
+		return
+	}
+	_, _ = fmt.Fprintf(t.stderr, "%s (AsyncAPI %s): %s\n", name, doc.Version, count(len(doc.Servers), "server"))
+	for _, c := range choices {
+		driver := c.Driver
+		switch {
+		case driver == "":
+			driver = "no driver"
+		case c.Default:
+			driver += " (default)"
+		}
+		_, _ = fmt.Fprintf(t.stderr, "  %s → %s, for %s\n", c.Protocol, driver, strings.Join(c.Servers, ", "))
+	}
+	for _, c := range choices {
+		if c.Driver == "" {
+			t.say("warning", "1;33", fmt.Sprintf("no driver for %s; write your own: asyncapi-impl new %s", c.Needs, c.Needs))
+		}
+	}
+}
+
+// nothing is an eject without a driver.
+func (t *text) nothing() error {
+	if t.json {
+		return t.document(map[string]any{"packages": []any{}, "dryRun": false, "requires": []any{}, "next": []any{}, "notes": []any{}})
+	}
+	t.say("note", "1", "nothing to eject")
 	return t.err
 }
 

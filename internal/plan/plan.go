@@ -119,12 +119,9 @@ func (p *Package) Count(action string) int {
 // targets finds the drivers and their places: everything that can be refused
 // without a look at the files.
 func targets(req *Request) ([]*Package, error) {
-	names := req.Names
-	if last := len(names) - 1; last >= 0 && isDir(names[last]) {
-		if req.To != "" {
-			return nil, problem.NewUsage(problem.Usage, "two directories: %s and --to %s", names[last], req.To)
-		}
-		req.To, names = names[last], names[:last]
+	names, to, err := Split(req.Names, req.To)
+	if err != nil {
+		return nil, err
 	}
 	if len(names) == 0 {
 		return nil, problem.NewUsage(problem.Usage, "choose a driver").
@@ -153,7 +150,7 @@ func targets(req *Request) ([]*Package, error) {
 		}
 	}
 
-	to := cmp.Or(req.To, DefaultDir)
+	to = cmp.Or(to, DefaultDir)
 	var packages []*Package
 	for _, d := range drivers {
 		dir := cmp.Or(req.As, d.Protocol)
@@ -198,6 +195,19 @@ func apart(packages []*Package) error {
 		}
 	}
 	return nil
+}
+
+// Split takes the directory off the end of the arguments, if there is one.
+func Split(args []string, to string) (names []string, dir string, err error) {
+	last := len(args) - 1
+	if last < 0 || !isDir(args[last]) {
+		return args, to, nil
+	}
+	if to != "" {
+		return nil, "", problem.NewUsage(problem.Usage, "two directories: %s and --to %s", args[last], to).
+			WithHint("leave one of them out")
+	}
+	return args[:last], args[last], nil
 }
 
 func isDir(arg string) bool { return strings.HasPrefix(arg, ".") || filepath.IsAbs(arg) }
