@@ -101,7 +101,7 @@ func TestFiles(t *testing.T) {
 
 // TestTwins holds the files that stand identically in several drivers to the
 // original: contract.go and security.go in all of them, bindings.go in those of
-// one protocol.
+// one protocol. The scaffold of a driver has the first two as well.
 func TestTwins(t *testing.T) {
 	c := load(t)
 	for _, d := range c.Drivers {
@@ -112,6 +112,9 @@ func TestTwins(t *testing.T) {
 				twin(t, from, d.ID(), name)
 			}
 		}
+	}
+	for _, name := range []string{"contract.go", "security.go"} {
+		twin(t, original, "../internal/scaffold/proto", name)
 	}
 }
 

@@ -38,6 +38,7 @@ type cli struct {
 	Remove     removeCmd     `cmd:"" help:"Take an ejected package away."`
 	Adopt      adoptCmd      `cmd:"" help:"Give a copy made by hand its manifest."`
 	Doctor     doctorCmd     `cmd:"" help:"Look for what is broken here."`
+	New        newCmd        `cmd:"" help:"Begin a driver of your own."`
 	Version    versionCmd    `cmd:"" help:"Show the version."`
 	Completion completionCmd `cmd:"" help:"Write a completion script for a shell."`
 }

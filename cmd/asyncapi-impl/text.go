@@ -395,6 +395,24 @@ func (t *text) ejected(p *plan.Plan) {
 	}
 }
 
+func (t *text) created(p *plan.Plan, dryRun bool) error {
+	if t.json || dryRun {
+		return t.eject(p, dryRun)
+	}
+	for _, n := range p.Notes {
+		t.say("note", "1", n)
+	}
+	own, rest := p.Packages[0], p.Packages[1:]
+	t.printf("created %s (package %s, %s; nothing is implemented yet)\n", own.Dir, own.Name, count(len(own.Files), "file"))
+	for _, pkg := range rest {
+		t.printf("ejected %s %s → %s (%s)\n", pkg.Driver, pkg.Version, pkg.Dir, counts(pkg))
+	}
+	for _, n := range p.Next {
+		t.printf("next: %s\n", n)
+	}
+	return t.err
+}
+
 // counts says how many files there are of each kind.
 func counts(p *plan.Package) string {
 	var parts []string
