@@ -17,6 +17,10 @@ var faultChecks = []check{
 		promise: "However long an outage lasts, both sides carry on when it ends.",
 		needs:   []need{connection},
 		run:     longOutage},
+	{name: "outage-logged", topic: "faults",
+		promise: "The Logger is told of an outage and of its end, once each and not for every attempt.",
+		needs:   []need{connection, server},
+		run:     outageLogged},
 	{name: "cut", topic: "faults", rows: []int{40},
 		promise: "When connections end (FIN) both sides carry on by themselves and nothing is lost.",
 		needs:   []need{connection},
@@ -63,8 +67,10 @@ type traffic struct {
 	failed  []error
 }
 
-func (l *link) traffic(in *inbox) *traffic {
-	f := &traffic{l: l, in: in, done: make(chan struct{})}
+func (l *link) traffic(in *inbox) *traffic { return l.trafficFrom(0, in) }
+
+func (l *link) trafficFrom(first int, in *inbox) *traffic {
+	f := &traffic{l: l, in: in, next: first, done: make(chan struct{})}
 	go func() {
 		defer close(f.done)
 		for !f.stopped.Load() && l.t.ctx.Err() == nil {
@@ -125,12 +131,16 @@ func (f *traffic) why() string {
 	return ". Send failed with " + f.failed[0].Error()
 }
 
+func (f *traffic) stop() {
+	f.stopped.Store(true)
+	<-f.done
+}
+
 // finish stops sending and looks at what came of it.
 func (f *traffic) finish() {
 	t := f.l.t
 	t.Helper()
-	f.stopped.Store(true)
-	<-f.done
+	f.stop()
 	if len(f.failed) > 0 && !t.caps.NoConfirm {
 		t.fail("Send failed during the fault although its ctx had not ended: %v", f.failed[0])
 	}
@@ -139,7 +149,7 @@ func (f *traffic) finish() {
 	}
 	got := f.in.texts()
 	unique := firsts(got)
-	t.Logf("%d sent, %d confirmed, %d came, %d of them again", f.next, len(f.sent), len(unique), len(got)-len(unique))
+	t.Logf("%d sent, %d confirmed, %d came, %d of them again", len(f.sent)+len(f.failed), len(f.sent), len(unique), len(got)-len(unique))
 	if lost := without(f.sent, unique); len(lost) > 0 {
 		t.Logf("%d confirmed messages were lost, as this protocol may: %s", len(lost), short(lost))
 	}
@@ -178,9 +188,18 @@ func (t *trial) networks() []*Proxy {
 	return []*Proxy{t.proxy("consumer"), t.proxy("producer")}
 }
 
+// inFlight slows the networks down a little, so that every fault interrupts
+// something.
+func (t *trial) inFlight() {
+	for _, p := range t.networks() {
+		p.Latency(3 * time.Millisecond)
+	}
+}
+
 // sides does something to either side's connections and then to both.
 func (t *trial) sides(harm func(*Proxy)) {
 	_, f := t.faulty(setup{Channel: Channel{Group: "faults"}})
+	t.inFlight()
 	for round := 0; round < t.pick(1, 20); round++ {
 		for i, p := range t.networks() {
 			harm(p)
@@ -196,11 +215,13 @@ func (t *trial) sides(harm func(*Proxy)) {
 
 func resetOften(t *trial) {
 	_, f := t.faulty(setup{Channel: Channel{Group: "often"}})
+	t.inFlight()
 	for i := 0; i < t.pick(8, 100); i++ {
 		for _, p := range t.networks() {
 			p.Reset()
 		}
-		time.Sleep(time.Duration(i%4) * 20 * time.Millisecond)
+		// Sometimes in the middle of a reconnect, sometimes of a message.
+		time.Sleep(time.Duration(i%4) * 50 * time.Millisecond)
 	}
 	f.flows("after many faults", 20)
 	f.finish()
@@ -243,6 +264,35 @@ func longOutage(t *trial) {
 	}
 	f.flows("after the outage", 20)
 	f.finish()
+}
+
+func outageLogged(t *trial) {
+	var log journal
+	l := t.open(setup{
+		Channel:  Channel{Group: "logged"},
+		Settings: Settings{Backoff: 20 * time.Millisecond},
+		consumer: func(s *Settings) { s.Logger = log.logger() },
+	})
+	in := l.receive(accept)
+	l.send(text(0))
+	in.waitSettled(text(0))
+	p := t.proxy("consumer")
+	quiet := log.count()
+	attempts := p.Accepted()
+	p.Refuse()
+	p.Reset()
+	t.eventually(t.arrive, func() bool { return p.Accepted() > attempts+15 })
+	attempts = p.Accepted() - attempts
+	p.Heal()
+	f := l.trafficFrom(1, in)
+	f.flows("after the outage", 5)
+	f.finish()
+	switch n := log.count() - quiet; {
+	case n == 0:
+		t.fail("an outage with %d attempts was not logged", attempts)
+	case n > attempts/2:
+		t.fail("an outage with %d attempts made %d lines of log:%s", attempts, n, log.text())
+	}
 }
 
 func slowNetwork(t *trial) {

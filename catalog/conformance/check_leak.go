@@ -35,6 +35,9 @@ func openCloseCycles(t *trial) {
 				p.Close()
 			}
 		}
+		if t.Failed() {
+			return
+		}
 		if i == 0 {
 			before = sockets()
 		}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 var orderChecks = []check{
@@ -173,15 +175,14 @@ func concurrentPublishers(t *trial) {
 		group.Add(1)
 		go func(s int) {
 			defer group.Done()
-			p, err := l.producer.open(t.ctx, l.address, l.setup.Channel)
-			if err != nil {
-				errs[s] = err
-				return
-			}
 			for _, payload := range texts(s*each, (s+1)*each) {
-				errs[s] = errors.Join(errs[s], p.Send(t.ctx, t.envelope(payload)))
+				p, err := l.producer.open(t.ctx, l.address, l.setup.Channel)
+				if err != nil {
+					errs[s] = err
+					return
+				}
+				errs[s] = errors.Join(errs[s], p.Send(t.ctx, t.envelope(payload)), p.Close())
 			}
-			errs[s] = errors.Join(errs[s], p.Close())
 		}(s)
 	}
 	group.Wait()
@@ -216,17 +217,26 @@ func manyAddresses(t *trial) {
 }
 
 func orderPerKey(t *trial) {
-	const keys, each = 8, 40
+	const keys, each, burst = 8, 40, 4
 	l := t.open(setup{Settings: Settings{Concurrency: 4}, Channel: Channel{Group: "keys", Partitions: 4}})
-	in := l.receive(accept)
-	var want []string
-	for m := 0; m < each; m++ {
-		for k := 0; k < keys; k++ {
-			out := t.envelope(fmt.Sprintf("%d/%s", k, text(m)))
-			t.d.setKey(out, fmt.Sprint("key-", k))
-			t.must(l.publisher.Send(t.ctx, out), "Send")
-			want = append(want, fmt.Sprintf("%d/%s", k, text(m)))
+	var busy [keys]atomic.Int32
+	in := l.receive(func(d delivery) error {
+		k := d.text[0] - '0'
+		if busy[k].Add(1) > 1 {
+			t.fail("two messages of the key %d are handled at once", k)
 		}
+		time.Sleep(time.Millisecond)
+		busy[k].Add(-1)
+		return nil
+	})
+	var want []string
+	for i := 0; i < keys*each; i++ {
+		// Each key's messages come in bursts, so that they would overlap.
+		k, m := i/burst%keys, i/burst/keys*burst+i%burst
+		out := t.envelope(fmt.Sprintf("%d/%s", k, text(m)))
+		t.d.setKey(out, fmt.Sprint("key-", k))
+		t.must(l.publisher.Send(t.ctx, out), "Send")
+		want = append(want, fmt.Sprintf("%d/%s", k, text(m)))
 	}
 	in.waitFor(want...)
 	for k := 0; k < keys; k++ {

@@ -70,9 +70,9 @@ func cancelledBefore(t *trial) {
 }
 
 func cancelInHandler(t *trial) {
-	release := make(chan struct{})
+	release := t.gate()
 	l := t.open(setup{Channel: Channel{Group: "verdict"}})
-	in := l.receive(func(delivery) error { <-release; return nil })
+	in := l.receive(func(delivery) error { release.wait(); return nil })
 	sent := l.sendAside(text(0))
 	in.wait(1)
 	in.cancel()
@@ -81,9 +81,9 @@ func cancelInHandler(t *trial) {
 		t.fail("Receive returned while its handler was running")
 	case <-time.After(t.quiet):
 	}
-	close(release)
+	release.open()
 	in.stop()
-	t.must(errors.Join(sent()...), "Send")
+	t.must(sent(), "Send")
 	if t.caps.NoPersistence {
 		return
 	}
@@ -99,8 +99,8 @@ func cancelInHandler(t *trial) {
 func cancelWithBacklog(t *trial) {
 	const n = 100
 	l := t.open(setup{Channel: Channel{Group: "backlog"}})
-	started, release := make(chan struct{}, n), make(chan struct{})
-	in := l.receive(func(delivery) error { started <- struct{}{}; <-release; return nil })
+	started, release := make(chan struct{}, n), t.gate()
+	in := l.receive(func(delivery) error { started <- struct{}{}; release.wait(); return nil })
 	sent := l.sendAside(texts(0, n)...)
 	select {
 	case <-started:
@@ -108,10 +108,10 @@ func cancelWithBacklog(t *trial) {
 		t.fatal("no message came")
 	}
 	if !t.caps.NoServer {
-		t.must(errors.Join(sent()...), "Send")
+		t.must(sent(), "Send")
 	}
 	in.cancel()
-	close(release)
+	release.open()
 	in.stop()
 	// One more may have been on its way to the handler.
 	if got := len(in.texts()); got > 2 {
@@ -119,7 +119,7 @@ func cancelWithBacklog(t *trial) {
 	}
 	in = l.subscriber.receive(accept)
 	in.waitFor(texts(2, n)...)
-	t.must(errors.Join(sent()...), "Send")
+	t.must(sent(), "Send")
 }
 
 func receiveAgain(t *trial) {
@@ -161,11 +161,11 @@ func beforeReceive(t *trial) {
 	l := t.open(setup{})
 	sent := l.sendAside(texts(0, n)...)
 	if !t.caps.NoServer {
-		t.must(errors.Join(sent()...), "Send")
+		t.must(sent(), "Send")
 	}
 	in := l.receive(accept)
 	in.waitFor(texts(0, n)...)
-	t.must(errors.Join(sent()...), "Send")
+	t.must(sent(), "Send")
 	t.exactly(in.texts(), texts(0, n))
 }
 

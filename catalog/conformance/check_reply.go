@@ -37,6 +37,8 @@ func (l *link) ask(ctx context.Context, payload string) (string, error) {
 
 func requestReply(t *trial) {
 	const n = 20
+	ctx, cancel := context.WithTimeout(t.ctx, t.arrive)
+	defer cancel()
 	l := t.open(setup{Settings: Settings{Concurrency: 4}})
 	l.receive(t.answer)
 	var group sync.WaitGroup
@@ -45,7 +47,7 @@ func requestReply(t *trial) {
 		group.Add(1)
 		go func(i int) {
 			defer group.Done()
-			answers[i], errs[i] = l.ask(t.ctx, text(i))
+			answers[i], errs[i] = l.ask(ctx, text(i))
 		}(i)
 	}
 	group.Wait()
@@ -58,11 +60,11 @@ func requestReply(t *trial) {
 }
 
 func requestDeadline(t *trial) {
-	release := make(chan struct{})
+	release := t.gate()
 	l := t.open(setup{Settings: Settings{Concurrency: 2}})
 	l.receive(func(d delivery) error {
 		if number(d.text) == 0 {
-			<-release
+			release.wait()
 			return nil
 		}
 		return t.answer(d)
@@ -70,11 +72,13 @@ func requestDeadline(t *trial) {
 	ctx, cancel := context.WithTimeout(t.ctx, 500*time.Millisecond)
 	defer cancel()
 	_, err := l.ask(ctx, text(0))
-	close(release)
+	release.open()
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.fail("expected context.DeadlineExceeded from Request, got %s", describe(err))
 	}
-	answer, err := l.ask(t.ctx, text(1))
+	ctx, cancel = context.WithTimeout(t.ctx, t.arrive)
+	defer cancel()
+	answer, err := l.ask(ctx, text(1))
 	t.must(err, "the next Request")
 	if want := "reply to " + text(1); answer != want {
 		t.fail("expected %q, got %q", want, answer)

@@ -48,6 +48,7 @@ var defects = []struct {
 	{"private form of messages", brokered, "foreign-sends foreign-receives"},
 
 	{"ignores the group", brokered, "groups group-offline"},
+	{"loses what it has in hand when it leaves", brokered, "group-changes"},
 	{"one group for all", brokered, "fan-out"},
 	{"no limit of handlers", brokered, "one-handler concurrency backpressure"},
 	{"one handler at most", brokered, "concurrency"},
@@ -63,7 +64,10 @@ var defects = []struct {
 	{"swallows errors", answered, "error-answered"},
 	{"hot loop", brokered, "error-paused"},
 	{"ends on a handler's error", brokered, "error-redelivers"},
-	{"ends on a handler's error", answered, "error-survived"},
+	{"ends on a handler's error", fleeting, "error-survived"},
+	{"logs nothing", fleeting, "error-survived"},
+	{"logs nothing", brokered, "outage-logged"},
+	{"logs every attempt", brokered, "outage-logged"},
 	{"acknowledges past a hole", brokered, "error-keeps-order"},
 	{"acknowledges all before", brokered, "unsettled-hole"},
 	{"redelivers what was rejected", brokered, "reject"},
@@ -135,47 +139,66 @@ func byName(name string) check {
 	return checks[i]
 }
 
-// TestDefects shows that the right checks fail for each defect.
+// TestDefects shows that the right checks fail for each defect. Checks that
+// need time to see one get it in a second try, when the others are through.
 func TestDefects(t *testing.T) {
-	slots := make(chan bool, 3*workers)
-	var all sync.WaitGroup
+	type sighting struct {
+		bug   string
+		mode  mode
+		check string
+	}
+	var all []sighting
 	for _, defect := range defects {
-		all.Add(1)
+		if raceEnabled && slices.Contains(races, defect.bug) {
+			continue
+		}
+		for _, name := range strings.Fields(defect.seen) {
+			all = append(all, sighting{defect.bug, defect.mode, name})
+		}
+	}
+	see := func(s sighting) string {
+		broker, plain := refEnvironment(t)
+		c, lim := byName(s.check), quick
+		// Other checks run in this process: its sockets cannot be counted.
+		c.serial, lim.long = false, c.long
+		result, words := record(c, erase(refDriver(broker, plain, s.mode, s.bug)), lim)
+		switch {
+		case result.Outcome != Fail:
+			return result.Outcome + " " + result.Reason + "\n" + words
+		case !strings.Contains(words, "the promise: "):
+			return "the promise is not told\n" + words
+		}
+		return ""
+	}
+	var mu sync.Mutex
+	var again []sighting
+	var running sync.WaitGroup
+	slots := make(chan bool, 2*workers)
+	for _, s := range all {
+		running.Add(1)
+		slots <- true
 		go func() {
-			defer all.Done()
-			t.Run(defect.bug+" "+string(defect.mode), func(t *testing.T) {
-				broker, plain := refEnvironment(t)
-				var running sync.WaitGroup
-				for _, name := range strings.Fields(defect.seen) {
-					c := byName(name)
-					running.Add(1)
-					see := func() {
-						defer running.Done()
-						slots <- true
-						defer func() { <-slots }()
-						// Without sockets: other checks run in this process.
-						c.serial = false
-						lim := quick
-						lim.long = c.long
-						result, words := record(c, erase(refDriver(broker, plain, defect.mode, defect.bug)), lim)
-						if result.Outcome != Fail {
-							t.Errorf("the check %s does not see it: %s %s\n%s", name, result.Outcome, result.Reason, words)
-						} else if !strings.Contains(words, "the promise: ") {
-							t.Errorf("the check %s does not tell its promise:\n%s", name, words)
-						}
-					}
-					if byName(name).serial {
-						see()
-					} else {
-						go see()
-					}
-				}
-				running.Wait()
-			})
+			defer running.Done()
+			defer func() { <-slots }()
+			if see(s) != "" {
+				mu.Lock()
+				again = append(again, s)
+				mu.Unlock()
+			}
 		}()
 	}
-	all.Wait()
+	running.Wait()
+	for _, s := range again {
+		if missed := see(s); missed != "" {
+			t.Errorf("a driver that %q %s: the check %s does not see it: %s", s.bug, s.mode, s.check, missed)
+		} else {
+			t.Logf("a driver that %q %s: seen by %s in the second try", s.bug, s.mode, s.check)
+		}
+	}
 }
+
+// races are defects that the race detector sees before any check does.
+var races = []string{"retains payloads", "reuses the buffer"}
 
 // TestEveryCheckCanFail holds the table complete: each check that the
 // reference driver runs must be the one to see a defect.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -40,21 +39,22 @@ func accept(delivery) error { return nil }
 const warmUp = "warm-up"
 
 // receive starts Receive with a handler.
-func (s *openSubscriber) receive(handle func(delivery) error) *inbox {
-	return s.receiveContext(s.t.ctx, handle)
+func (o *openSubscriber) receive(handle func(delivery) error) *inbox {
+	return o.receiveContext(o.t.ctx, handle)
 }
 
-func (s *openSubscriber) receiveContext(ctx context.Context, handle func(delivery) error) *inbox {
+func (o *openSubscriber) receiveContext(ctx context.Context, handle func(delivery) error) *inbox {
 	ctx, cancel := context.WithCancel(ctx)
-	b := &inbox{t: s.t, cancel: cancel, done: make(chan struct{}), changed: make(chan struct{}), count: map[string]int{}}
-	s.t.Cleanup(func() {
+	b := &inbox{t: o.t, cancel: cancel, done: make(chan struct{}), changed: make(chan struct{}), count: map[string]int{}}
+	o.t.Cleanup(func() {
+		o.t.openGates()
 		cancel()
 		b.ended()
 	})
 	go func() {
 		defer close(b.done)
 		defer func() { b.panic = recover() }()
-		b.err = s.s.Receive(ctx, func(ctx context.Context, in EnvelopeIn) error { return b.handle(ctx, in, handle) })
+		b.err = o.s.Receive(ctx, func(ctx context.Context, in EnvelopeIn) error { return b.handle(ctx, in, handle) })
 	}()
 	return b
 }
@@ -240,15 +240,6 @@ func (b *inbox) settledTexts() []string {
 	return slices.Clone(b.settled)
 }
 
-// without gives the payloads that are not in the other list.
-func without(payloads, other []string) []string {
-	in := map[string]bool{}
-	for _, p := range other {
-		in[p] = true
-	}
-	return slices.DeleteFunc(slices.Clone(payloads), func(p string) bool { return in[p] })
-}
-
 // stop cancels Receive and checks that it says so, soon.
 func (b *inbox) stop() {
 	b.t.Helper()
@@ -271,33 +262,4 @@ func describe(err error) string {
 		return "nil"
 	}
 	return "the error " + err.Error()
-}
-
-// short lists payloads readably when there are many.
-func short(payloads []string) string {
-	if len(payloads) == 0 {
-		return "none"
-	}
-	shown := payloads
-	if len(shown) > 12 {
-		shown = append(slices.Clone(shown[:6]), "...")
-		shown = append(shown, payloads[len(payloads)-5:]...)
-	}
-	shown = slices.Clone(shown)
-	for i, p := range shown {
-		if len(p) > 40 {
-			shown[i] = p[:40] + "..."
-		}
-	}
-	return "[" + strings.Join(shown, " ") + "]"
-}
-
-// firsts drops every payload that came before.
-func firsts(payloads []string) []string {
-	seen := map[string]bool{}
-	return slices.DeleteFunc(slices.Clone(payloads), func(p string) bool {
-		again := seen[p]
-		seen[p] = true
-		return again
-	})
 }

@@ -60,7 +60,7 @@ func (t *trial) noGoroutines() {
 		return
 	}
 	var left string
-	gone := t.eventually(t.grace, func() bool {
+	gone := t.eventually(t.arrive, func() bool {
 		left = goroutines(t.Name(), t.d.background)
 		return left == ""
 	})
@@ -91,7 +91,7 @@ func (t *trial) noSockets(before int) {
 	if before < 0 || t.Failed() {
 		return
 	}
-	if !t.eventually(t.grace, func() bool { return sockets() <= before }) {
+	if !t.eventually(t.arrive, func() bool { return sockets() <= before }) {
 		t.Errorf("%d sockets are open, at the start there were %d\n\tthe promise: Close leaves no connection and no file descriptor behind", sockets(), before)
 	}
 }

@@ -1,7 +1,9 @@
 package conformance
 
 import (
-	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -36,9 +38,24 @@ func (t *trial) open(s setup) *link {
 	if l.address == "" {
 		l.address = t.address()
 	}
+	// Other checks, and earlier runs, have groups of the same name.
+	l.setup.Group, l.setup.Session = l.own(s.Group), l.own(s.Session)
 	l.openConsumer()
 	l.openProducer()
 	return l
+}
+
+// own makes a name that belongs to the link's address.
+func (l *link) own(name string) string {
+	if name == "" {
+		return ""
+	}
+	return name + "-" + strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' && r < 'A' || r > 'Z' && r < 'a' || r > 'z' {
+			return '-'
+		}
+		return r
+	}, l.address)
 }
 
 func (l *link) openConsumer() {
@@ -154,15 +171,35 @@ func (l *link) send(payloads ...string) {
 
 // sendAside sends the texts in another goroutine, for messages whose handlers
 // will not return soon: where Send waits for the handler each has a goroutine.
-// The function it returns waits for the end and gives the errors.
-func (l *link) sendAside(payloads ...string) func() []error {
+// The function it returns waits for the end and gives the errors joined.
+func (l *link) sendAside(payloads ...string) func() error {
+	envelopes := make([]EnvelopeOut, len(payloads))
+	for i, payload := range payloads {
+		envelopes[i] = l.t.envelope(payload)
+	}
+	return l.sendEach(envelopes)
+}
+
+// spread is sendAside with a key of its own for each message.
+func (l *link) spread(payloads ...string) func() error {
+	envelopes := make([]EnvelopeOut, len(payloads))
+	for i, payload := range payloads {
+		envelopes[i] = l.t.envelope(payload)
+		if l.t.d.setKey != nil {
+			l.t.d.setKey(envelopes[i], fmt.Sprint("key-", i))
+		}
+	}
+	return l.sendEach(envelopes)
+}
+
+func (l *link) sendEach(envelopes []EnvelopeOut) func() error {
 	var group sync.WaitGroup
-	errs := make([]error, len(payloads))
-	send := func(i int) { errs[i] = l.publisher.Send(l.t.ctx, l.t.envelope(payloads[i])) }
+	errs := make([]error, len(envelopes))
+	send := func(i int) { errs[i] = l.publisher.Send(l.t.ctx, envelopes[i]) }
 	group.Add(1)
 	go func() {
 		defer group.Done()
-		for i := range payloads {
+		for i := range envelopes {
 			if !l.t.caps.Answered {
 				send(i)
 				continue
@@ -171,111 +208,11 @@ func (l *link) sendAside(payloads ...string) func() []error {
 			go func(i int) { defer group.Done(); send(i) }(i)
 		}
 	}()
-	return func() []error { group.Wait(); return errs }
+	return func() error { group.Wait(); return errors.Join(errs...) }
 }
 
 func (t *trial) envelope(payload string) EnvelopeOut {
 	e := t.d.newEnvelope()
 	e.SetPayload([]byte(payload))
 	return e
-}
-
-// The open types are the driver's objects with every call watched by run.
-
-type openProducer struct {
-	t       *trial
-	p       producer
-	timeout time.Duration
-	closed  sync.Once
-}
-
-type openConsumer struct {
-	t       *trial
-	c       consumer
-	timeout time.Duration
-	closed  sync.Once
-}
-
-type openPublisher struct {
-	t       *trial
-	p       publisher
-	timeout time.Duration
-}
-
-type openSubscriber struct {
-	t       *trial
-	s       subscriber
-	timeout time.Duration
-}
-
-func (t *trial) newProducer(s Settings) (*openProducer, error) {
-	o := &openProducer{t: t, timeout: s.Timeout}
-	err := t.run("NewProducer", context.Background(), s.Timeout, func() (err error) {
-		o.p, err = t.d.newProducer(s)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	t.Cleanup(func() { o.Close() })
-	return o, nil
-}
-
-func (t *trial) newConsumer(s Settings) (*openConsumer, error) {
-	o := &openConsumer{t: t, timeout: s.Timeout}
-	err := t.run("NewConsumer", context.Background(), s.Timeout, func() (err error) {
-		o.c, err = t.d.newConsumer(s)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	t.Cleanup(func() { o.Close() })
-	return o, nil
-}
-
-func (o *openProducer) open(ctx context.Context, address string, c Channel) (*openPublisher, error) {
-	p := &openPublisher{t: o.t, timeout: o.timeout}
-	err := o.t.run("Publisher", ctx, o.timeout, func() (err error) {
-		p.p, err = o.p.publisher(ctx, address, c)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return p, nil
-}
-
-func (o *openConsumer) open(ctx context.Context, address string, c Channel) (*openSubscriber, error) {
-	s := &openSubscriber{t: o.t, timeout: o.timeout}
-	err := o.t.run("Subscriber", ctx, o.timeout, func() (err error) {
-		s.s, err = o.c.subscriber(ctx, address, c)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
-func (o *openConsumer) url() string { return o.c.url() }
-
-func (o *openProducer) Close() error {
-	return o.t.run("Producer.Close", context.Background(), o.timeout, o.p.close)
-}
-
-func (o *openConsumer) Close() error {
-	return o.t.run("Consumer.Close", context.Background(), o.timeout, o.c.close)
-}
-
-func (o *openPublisher) Close() error {
-	return o.t.run("Publisher.Close", context.Background(), o.timeout, o.p.Close)
-}
-
-func (o *openSubscriber) Close() error {
-	return o.t.run("Subscriber.Close", context.Background(), o.timeout, o.s.Close)
-}
-
-func (o *openPublisher) Send(ctx context.Context, envelopes ...EnvelopeOut) error {
-	return o.t.run("Send", ctx, o.timeout, func() error { return o.p.Send(ctx, envelopes...) })
 }

@@ -164,6 +164,7 @@ func (c *refClient) keep(session *refSession) {
 		c.session = nil
 		c.signal()
 		c.mu.Unlock()
+		c.log("the connection is lost")
 		if c.bug == "does not reconnect" {
 			<-c.ctx.Done()
 			return
@@ -171,6 +172,12 @@ func (c *refClient) keep(session *refSession) {
 		if session = c.reconnect(); session == nil {
 			return
 		}
+	}
+}
+
+func (c *refClient) log(line string) {
+	if c.s.Logger != nil && c.bug != "logs nothing" && c.ctx.Err() == nil {
+		c.s.Logger.Warn("ref: " + line)
 	}
 }
 
@@ -186,7 +193,11 @@ func (c *refClient) reconnect() *refSession {
 			return nil
 		}
 		session, err := c.dial()
+		if c.bug == "logs every attempt" && err != nil {
+			c.log(err.Error())
+		}
 		if err == nil {
+			c.log("the connection is back")
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			if c.closed {

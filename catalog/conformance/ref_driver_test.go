@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -64,7 +65,7 @@ func (e *refOut) message() (*refMessage, error) {
 				h = bytes.TrimSpace(h)
 			}
 			if e.bug == "changes header keys" {
-				key = string(bytes.Title([]byte(key))) //nolint:staticcheck // any change will do
+				key = strings.ToUpper(key)
 			}
 			m.Headers = append(m.Headers, refHeader{key, h})
 		}
@@ -121,7 +122,11 @@ func (e *refIn) Read(p []byte) (int, error) {
 
 func (e *refIn) Payload() []byte {
 	if e.bug == "private form of messages" {
-		return bytes.TrimPrefix(e.m.Payload, []byte("ref:"))
+		payload, mine := bytes.CutPrefix(e.m.Payload, []byte("ref:"))
+		if !mine {
+			return nil
+		}
+		return payload
 	}
 	return e.m.Payload
 }

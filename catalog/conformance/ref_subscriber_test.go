@@ -42,6 +42,9 @@ type refDelivery struct {
 // Receive runs.
 const refuseIdle = "refuse while idle"
 
+// dropFailed makes it drop what its handler failed on.
+const dropFailed = "drop what failed"
+
 type refRejection struct{ error }
 
 func (r refRejection) Unwrap() error { return r.error }
@@ -75,6 +78,8 @@ func (c *refConsumer) subscriber(ctx context.Context, address string, channel Ch
 		s.credit, s.workers = 1000, 1000
 	case "one handler at most":
 		s.credit, s.workers = 1, 1
+	case "loses what it has in hand when it leaves":
+		s.credit = 50
 	case "loses the backlog on cancel", "loses the backlog on Close", "handles the backlog after cancel":
 		s.credit = 1000
 	}
@@ -160,6 +165,17 @@ func (s *refSubscriber) settleOn(session *refSession, tag int, op string) {
 	}()
 }
 
+// settleQueue acknowledges what no handler has seen.
+func (s *refSubscriber) settleQueue() {
+	for _, d := range s.queue {
+		select {
+		case d.session.out <- []byte(fmt.Sprintf(`{"Op":"ack","Sub":%d,"Tag":%d}`+"\n", s.id, d.frame.Tag)):
+		case <-d.session.lost:
+		}
+	}
+	s.queue = nil
+}
+
 // Receive runs as many workers as handlers may run at once.
 func (s *refSubscriber) Receive(ctx context.Context, handle func(context.Context, *refIn) error) error {
 	bug := s.c.bug
@@ -199,17 +215,13 @@ func (s *refSubscriber) Receive(ctx context.Context, handle func(context.Context
 	}
 	if bug == "returns while a handler runs" {
 		<-inner.Done()
-		go workers.Wait()
-	} else {
-		workers.Wait()
+		return inner.Err()
 	}
+	workers.Wait()
 	s.mu.Lock()
 	s.receiving = false
 	if bug == "loses the backlog on cancel" {
-		for _, d := range s.queue {
-			s.settleOn(d.session, d.frame.Tag, "ack")
-		}
-		s.queue = nil
+		s.settleQueue()
 	}
 	s.mu.Unlock()
 	if panicked != nil {
@@ -336,6 +348,9 @@ func (s *refSubscriber) handle(ctx context.Context, d refDelivery, handle func(c
 	case errors.As(err, &rejection) && bug != "redelivers what was rejected":
 		verdict = "reject"
 	case bug == "hot loop":
+	case s.c.s.Session == dropFailed && bug != "ends on a handler's error":
+		verdict = "reject"
+		s.c.log(err.Error())
 	case bug == "ends on a handler's error":
 		s.end(err)
 	case bug == "acknowledges past a hole":
@@ -344,7 +359,7 @@ func (s *refSubscriber) handle(ctx context.Context, d refDelivery, handle func(c
 		verdict = "ack"
 	default:
 		select {
-		case <-time.After(min(s.c.s.Backoff, 20*time.Millisecond)):
+		case <-time.After(s.c.s.Backoff / 5):
 		case <-ctx.Done():
 		case <-s.closing:
 		case <-s.c.ctx.Done():
@@ -383,12 +398,12 @@ func (s *refSubscriber) Close() error {
 	s.c.mu.Unlock()
 	if s.c.bug == "loses the backlog on Close" {
 		s.mu.Lock()
-		for _, d := range s.queue {
-			select {
-			case d.session.out <- []byte(fmt.Sprintf(`{"Op":"ack","Sub":%d,"Tag":%d}`+"\n", s.id, d.frame.Tag)):
-			case <-d.session.lost:
-			}
-		}
+		s.settleQueue()
+		s.mu.Unlock()
+	}
+	if s.c.bug == "loses what it has in hand when it leaves" {
+		s.mu.Lock()
+		s.settleQueue()
 		s.mu.Unlock()
 	}
 	if session != nil {

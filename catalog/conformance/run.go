@@ -13,7 +13,7 @@ import (
 type check struct {
 	name    string
 	topic   string
-	rows    []int // of the project's table of checks
+	rows    []int
 	promise string
 	// needs say why the check does not apply to a driver.
 	needs []need
@@ -24,8 +24,26 @@ type check struct {
 }
 
 // checks are all of them, the slow ones first.
-var checks = slices.Concat(faultChecks, serverChecks, closeChecks, settleChecks, receiveChecks, sendChecks,
+var checks = slices.Concat(faultChecks, serverChecks, shutdownChecks, closeChecks, restartChecks, settleChecks,
+	receiveChecks, sendChecks,
 	orderChecks, subscriberChecks, messageChecks, headerChecks, accessChecks, tlsChecks, replyChecks, foreignChecks, leakChecks)
+
+// Check tells of one check.
+type Check struct {
+	Name, Topic, Promise string
+	// Rows are the numbers that it has in the list of checks that the project
+	// set out with.
+	Rows []int
+}
+
+// Checks tells of all of them, in the order of a report.
+func Checks() []Check {
+	all := make([]Check, len(checks))
+	for i, c := range checks {
+		all[i] = Check{c.name, c.topic, c.promise, c.rows}
+	}
+	return all
+}
 
 // workers is how many checks run at once. They mostly wait, so it does not
 // follow the number of processors.

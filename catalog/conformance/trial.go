@@ -45,6 +45,7 @@ type trial struct {
 	mu      sync.Mutex
 	proxies map[string]*Proxy
 	skipped string
+	gates   []*gate
 	over    atomic.Bool // the check has ended: late goroutines report nothing
 }
 
@@ -125,6 +126,32 @@ func (t *trial) run(what string, ctx context.Context, limit time.Duration, call 
 	}
 }
 
+// gate holds handlers back until it is opened, at the latest when the check
+// ends.
+type gate struct {
+	once   sync.Once
+	opened chan struct{}
+}
+
+func (t *trial) gate() *gate {
+	g := &gate{opened: make(chan struct{})}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.gates = append(t.gates, g)
+	return g
+}
+
+func (g *gate) open() { g.once.Do(func() { close(g.opened) }) }
+func (g *gate) wait() { <-g.opened }
+
+func (t *trial) openGates() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, g := range t.gates {
+		g.open()
+	}
+}
+
 type panicError struct {
 	what  string
 	value any
@@ -174,8 +201,8 @@ func (t *trial) through(side, url string) string {
 
 // connectionsGone runs after everything was closed.
 func (t *trial) connectionsGone(side string) {
-	if p := t.proxy(side); !t.Failed() && !t.eventually(t.grace, func() bool { return p.Open() == 0 }) {
-		t.fail("%d connections of the %s are open after everything was closed", p.Open(), side)
+	if p := t.proxy(side); p != nil && !t.Failed() && !t.eventually(t.arrive, func() bool { return p.Open() == 0 }) {
+		t.fail("%d of %d connections of the %s are open after everything was closed", p.Open(), p.Accepted(), side)
 	}
 }
 
@@ -192,20 +219,3 @@ func (t *trial) address() string {
 }
 
 var started = time.Now().UnixNano() & 0xffffffffff
-
-// text is the payload of message i: unique in the check.
-func text(i int) string { return fmt.Sprintf("message-%06d", i) }
-
-func number(payload string) int {
-	i := -1
-	fmt.Sscanf(payload, "message-%06d", &i)
-	return i
-}
-
-func texts(from, to int) []string {
-	var all []string
-	for i := from; i < to; i++ {
-		all = append(all, text(i))
-	}
-	return all
-}

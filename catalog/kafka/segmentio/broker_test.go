@@ -3,6 +3,7 @@ package segmentio_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -139,4 +140,20 @@ func payloads(envelopes []*driver.EnvelopeIn) string {
 		all = append(all, string(e.Payload()))
 	}
 	return strings.Join(all, " ")
+}
+
+func TestExample(t *testing.T) {
+	exampleURL = broker(t)
+	stdout := os.Stdout
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Stdout = w
+	Example()
+	os.Stdout = stdout
+	_ = w.Close()
+	if out, err := io.ReadAll(r); string(out) != "Hello, Kafka!\n" {
+		t.Errorf("the example printed %q, %v", out, err)
+	}
 }

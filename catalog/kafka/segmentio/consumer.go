@@ -216,6 +216,8 @@ func (s *Subscriber) release() {
 
 // ends reads where each partition ends now.
 func (n *network) ends(ctx context.Context, topic string) (map[int]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, n.options.Timeout)
+	defer cancel()
 	t, err := n.topic(ctx, topic)
 	if err != nil {
 		return nil, err
@@ -239,7 +241,7 @@ func (n *network) ends(ctx context.Context, topic string) (map[int]int64, error)
 			return ends, nil
 		}
 		// A topic that was just created may have no leaders yet.
-		if final(err) || attempt == 8 || !sleep(ctx, n.options.backoff(attempt)) {
+		if final(err) || !sleep(ctx, n.options.backoff(attempt)) {
 			return nil, err
 		}
 	}

@@ -122,7 +122,7 @@ func (s *Subscriber) assign(ctx context.Context, joined *joingroup.Response) ([]
 	var partitions []kafka.Partition
 	for name := range topics {
 		topic, err := s.network.topic(ctx, name)
-		if err != nil && name == s.topic {
+		if err != nil && (name == s.topic || kind(err) != ErrNotFound) {
 			return nil, err
 		}
 		partitions = append(partitions, topic.Partitions...)

@@ -245,17 +245,16 @@ func (s *session) deliver(m kafka.Message) bool {
 	if s.work.Err() != nil {
 		return false
 	}
-	log := s.subscriber.network.options.Logger.With("topic", m.Topic, "partition", m.Partition, "offset", m.Offset)
-	switch err := s.call(m); {
-	case err == nil:
+	err := s.call(m)
+	if err == nil {
 		return true
-	case rejected(err):
-		log.Warn("kafka: record rejected", "error", err)
-		return true
-	default:
-		log.Warn("kafka: handler failed, the record comes again", "error", err)
-		return false
 	}
+	settled, message := rejected(err), "kafka: handler failed, the record comes again"
+	if settled {
+		message = "kafka: record rejected"
+	}
+	s.subscriber.network.options.Logger.Warn(message, "topic", m.Topic, "partition", m.Partition, "offset", m.Offset, "error", err)
+	return settled
 }
 
 // call keeps a panic for Receive, which runs in the caller's goroutine.
