@@ -20,7 +20,7 @@ import (
 
 const description = `Drivers for the protocols of AsyncAPI documents, written into your module as source that you own.
 
-Exit status: 0 done, 1 failed and nothing changed, 2 usage, 3 a check found something, 4 needs your decision, 130 interrupted.`
+Exit status: 0 done, 1 failed and nothing changed, 2 usage, 3 a check found something, 4 needs your decision, 130 interrupted; asyncapi-impl help exit-codes says more.`
 
 type cli struct {
 	Chdir   string `short:"C" placeholder:"DIR" help:"Run in DIR."`
@@ -39,6 +39,8 @@ type cli struct {
 	Adopt      adoptCmd      `cmd:"" help:"Give a copy made by hand its manifest."`
 	Doctor     doctorCmd     `cmd:"" help:"Look for what is broken here."`
 	New        newCmd        `cmd:"" help:"Begin a driver of your own."`
+	Help       helpCmd       `cmd:"" help:"Explain exit-codes, environment, manifest or own-driver."`
+	Schema     schemaCmd     `cmd:"" help:"Print the JSON Schema of the manifest or of what a command prints with --json."`
 	Version    versionCmd    `cmd:"" help:"Show the version."`
 	Completion completionCmd `cmd:"" help:"Write a completion script for a shell."`
 }
@@ -99,6 +101,7 @@ func (c *cli) run(ctx context.Context, args []string, out *text) (err error) {
 	if err != nil {
 		return err
 	}
+	command.Bind(parser)
 	command.BindTo(ctx, (*context.Context)(nil))
 	return command.Run(drivers, &own.Session{Catalog: drivers, Source: source(drivers), WorkingDir: wd}, out)
 }

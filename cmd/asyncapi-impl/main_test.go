@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/asyncapi-impl/asyncapi-impl/internal/problem"
 )
 
 func TestFlagsFirst(t *testing.T) {
@@ -69,6 +71,29 @@ func TestCompletion(t *testing.T) {
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%s: %v\n%s", shell, err, out)
 			}
+		}
+	}
+}
+
+// TestHelp holds the help to the codes that there are, and every command's
+// document to a schema.
+func TestHelp(t *testing.T) {
+	words, err := helpTexts.ReadFile("help/exit-codes.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range problem.Codes {
+		if !strings.Contains(string(words), "\n  "+code+" ") {
+			t.Errorf("help exit-codes lacks %s", code)
+		}
+	}
+	parser, err := new(cli).parser(io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range parser.Model.Children {
+		if _, ok := outputs[command.Name]; !ok && command.Name != "schema" {
+			t.Errorf("%s has no schema", command.Name)
 		}
 	}
 }

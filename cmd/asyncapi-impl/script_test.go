@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/asyncapi-impl/asyncapi-impl/internal/manifest"
 )
@@ -42,6 +45,7 @@ func TestScripts(t *testing.T) {
 			"age":     age,
 			"edit":    edit,
 			"refuses": refuses,
+			"valid":   valid,
 		},
 		Condition: func(name string) (bool, error) {
 			if name == "root" {
@@ -83,6 +87,9 @@ func refuses(ts *testscript.TestScript, neg bool, args []string) {
 	if out := ts.ReadFile("stdout"); out != "" && !slices.Contains(args, "--json") {
 		ts.Fatalf("stdout is not empty:\n%s", out)
 	}
+	if slices.Contains(args, "--json") {
+		validate(ts, "output", ts.ReadFile("stdout"))
+	}
 	if after := snapshot(ts, root); !maps.Equal(before, after) {
 		for name := range before {
 			if after[name] == before[name] {
@@ -92,6 +99,30 @@ func refuses(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		ts.Fatalf("the tree was changed:\nbefore %v\nafter  %v", before, after)
 	}
+}
+
+// valid holds stdout to the JSON Schema of a command, or of what it is told.
+//
+//	valid NAME
+func valid(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: valid NAME")
+	}
+	validate(ts, args[0], ts.ReadFile("stdout"))
+}
+
+func validate(ts *testscript.TestScript, name, document string) {
+	text, err := json.Marshal(schemas()[name])
+	ts.Check(err)
+	schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	ts.Check(err)
+	compiler := jsonschema.NewCompiler()
+	ts.Check(compiler.AddResource("schema.json", schema))
+	compiled, err := compiler.Compile("schema.json")
+	ts.Check(err)
+	value, err := jsonschema.UnmarshalJSON(strings.NewReader(document))
+	ts.Check(err)
+	ts.Check(compiled.Validate(value))
 }
 
 // age makes it look as if a file had been ejected from v0.0.1, with another

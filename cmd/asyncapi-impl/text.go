@@ -261,6 +261,23 @@ func (t *text) source(d catalog.Driver, name string, src []byte) error {
 	return t.err
 }
 
+func (t *text) topic(name string, words []byte) error {
+	if t.json {
+		return t.document(map[string]any{"topic": name, "text": string(words)})
+	}
+	t.printf("%s", words)
+	return t.err
+}
+
+// schema writes a JSON Schema, which is a document of its own, with or without
+// --json.
+func (t *text) schema(s object) error {
+	enc := json.NewEncoder(t)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(s)
+}
+
 func (t *text) script(shell string, script []byte) error {
 	if t.json {
 		return t.document(map[string]any{"shell": shell, "script": string(script)})

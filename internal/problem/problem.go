@@ -38,6 +38,12 @@ const (
 	Internal      = "internal"
 )
 
+// Codes are all of them.
+var Codes = []string{
+	Usage, UnknownDriver, Exists, NotAModule, BadModule, BadTarget, BadManifest, OutsideRoot, ReadOnly, Busy, Interrupted,
+	Deps, NotEjected, Modified, Conflict, NoBase, NoUndo, NoGit, Found, BadDocument, Internal,
+}
+
 // Error is a failure as the user sees it.
 type Error struct {
 	Code    string
