@@ -37,7 +37,7 @@ writes the package ./impl/kafka, and
 a package for each protocol that the document's servers speak. It is yours: nothing in it refers to this program, and nothing is generated again.`
 }
 
-func (c *ejectCmd) Run(ctx context.Context, drivers *catalog.Catalog, out *text) error {
+func (c *ejectCmd) Run(ctx context.Context, global *cli, drivers *catalog.Catalog, out *text) error {
 	wd, err := os.Getwd()
 	if err != nil {
 		return err
@@ -72,6 +72,12 @@ func (c *ejectCmd) Run(ctx context.Context, drivers *catalog.Catalog, out *text)
 		if names == nil {
 			return out.nothing()
 		}
+	}
+	if c.From == "" && len(names) == 0 && c.asks(global) {
+		if names, err = pick(ctx, drivers, os.Stdin, out.stderr); err != nil {
+			return err
+		}
+		out.sameAs(names, to, c)
 	}
 	p, err := plan.Eject(ctx, plan.Request{
 		Catalog: drivers, Source: source(drivers), WorkingDir: wd,

@@ -101,7 +101,7 @@ func (c *cli) run(ctx context.Context, args []string, out *text) (err error) {
 	if err != nil {
 		return err
 	}
-	command.Bind(parser)
+	command.Bind(parser, c)
 	command.BindTo(ctx, (*context.Context)(nil))
 	return command.Run(drivers, &own.Session{Catalog: drivers, Source: source(drivers), WorkingDir: wd}, out)
 }

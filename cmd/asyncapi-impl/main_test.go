@@ -147,7 +147,7 @@ func TestDependencies(t *testing.T) {
 	modules := slices.Compact(strings.Fields(string(out)))
 	for _, m := range modules {
 		switch m {
-		case "github.com/alecthomas/kong", "github.com/rogpeppe/go-internal", "go.yaml.in/yaml/v4", "golang.org/x/mod", "github.com/asyncapi-impl/asyncapi-impl":
+		case "github.com/alecthomas/kong", "github.com/rogpeppe/go-internal", "go.yaml.in/yaml/v4", "golang.org/x/mod", "golang.org/x/sys", "golang.org/x/term", "github.com/asyncapi-impl/asyncapi-impl":
 		default:
 			t.Errorf("%s is linked into the command", m)
 		}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"golang.org/x/term"
+
 	"github.com/asyncapi-impl/asyncapi-impl/catalog"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/document"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/gomod"
@@ -49,12 +51,7 @@ func (t *text) printf(format string, args ...any) { _, _ = fmt.Fprintf(t, format
 
 func (t *text) colour(when string) {
 	t.bold = when == "always" || when == "auto" && os.Getenv("NO_COLOR") == "" &&
-		os.Getenv("TERM") != "dumb" && isTerminal(os.Stderr)
-}
-
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+		os.Getenv("TERM") != "dumb" && term.IsTerminal(int(os.Stderr.Fd()))
 }
 
 // document is the one JSON document of a run.

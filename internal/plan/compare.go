@@ -340,7 +340,7 @@ func plural(n int, word string) string {
 	return word + "s"
 }
 
-// cause is the error below a path that the message names itself.
+// Cause is the error below a path that the message names itself.
 func Cause(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
