@@ -213,11 +213,12 @@ func (t *text) updated(done []*own.Update, dryRun bool, deps string, failure err
 		for _, u := range done {
 			t.update(u)
 			for _, r := range u.Requires {
-				if deps == plan.DepsPrint {
-					t.printf("next: go get %s@%s\n", r.Path, r.Want)
-				} else {
+				if deps == plan.DepsEdit {
 					t.printf("go.mod: %s\n", change(r))
 				}
+			}
+			for _, n := range u.Next {
+				t.printf("next: %s\n", n)
 			}
 		}
 		switch {

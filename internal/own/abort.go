@@ -60,7 +60,7 @@ func (c *Copy) abort(root *os.Root) (*Update, error) {
 		return nil, problem.New(problem.NoUndo, "%s: %v", path.Join(c.Dir, manifest.Undo, manifest.UndoName), err).Because(err).
 			WithHint("the files are beside it: move them back by hand")
 	}
-	u := &Update{Dir: c.Dir, Driver: c.Driver, From: c.Version, Files: []FileUpdate{}, Requires: []gomod.Change{}, Notes: []string{}, before: map[string][]byte{}}
+	u := &Update{Dir: c.Dir, Driver: c.Driver, From: c.Version, Files: []FileUpdate{}, Requires: []gomod.Change{}, Next: []string{}, Notes: []string{}, before: map[string][]byte{}}
 	for _, name := range slices.Sorted(maps.Keys(record.Files)) {
 		full := path.Join(c.place.Rel, name)
 		now, err := root.ReadFile(full)

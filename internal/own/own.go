@@ -155,18 +155,24 @@ func (s *Session) search(dirs []string) ([]string, error) {
 	return slices.Compact(found), nil
 }
 
+// walk finds the manifests below a directory. It follows a link to there, which
+// WalkDir does not, and none below.
 func walk(top string) ([]string, error) {
+	real, err := filepath.EvalSymlinks(top)
+	if err != nil {
+		return nil, err
+	}
 	var found []string
-	err := filepath.WalkDir(top, func(name string, e fs.DirEntry, err error) error {
+	err = filepath.WalkDir(real, func(name string, e fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, fs.ErrPermission):
 			return nil
 		case err != nil:
 			return err
-		case e.IsDir() && name != top && ignored(e.Name()):
+		case e.IsDir() && name != real && ignored(e.Name()):
 			return fs.SkipDir
 		case e.Name() == manifest.Name:
-			found = append(found, filepath.Dir(name))
+			found = append(found, top+strings.TrimPrefix(filepath.Dir(name), real))
 		}
 		return nil
 	})
@@ -254,10 +260,11 @@ func (c *Copy) compare(root *os.Root, next map[string][]byte) error {
 				return plan.Failure(c.place.Mod.Root, err)
 			}
 			f.Markers = markers(f.local)
-		} else if info, err := root.Lstat(path.Join(c.place.Rel, name)); err == nil {
-			// Another case of the name, on a file system that ignores it, or no
-			// file at all.
-			f.local, f.link = []byte(info.Name()), true
+		} else if other := otherCase(there, name); other != "" {
+			// Both names together are none that Go takes, nor every file system.
+			f.local, f.link = []byte(other), true
+		} else if _, err := root.Lstat(path.Join(c.place.Rel, name)); err == nil {
+			f.local, f.link = []byte{}, true // a directory
 		}
 		var known bool
 		f.entry, known = c.manifest.Files[name]
@@ -265,6 +272,16 @@ func (c *Copy) compare(root *os.Root, next map[string][]byte) error {
 		c.Files = append(c.Files, f)
 	}
 	return nil
+}
+
+// otherCase gives the file whose name differs by case alone.
+func otherCase(there map[string]fs.DirEntry, name string) string {
+	for other := range there {
+		if strings.EqualFold(other, name) {
+			return other
+		}
+	}
+	return ""
 }
 
 // content gives a file's bytes; of a link, which is never written through, its

@@ -44,7 +44,9 @@ type Update struct {
 	// Undo is the directory with what was there before, if anything was changed.
 	Undo     string         `json:"undo,omitempty"`
 	Requires []gomod.Change `json:"requires"`
-	Notes    []string       `json:"notes"`
+	// Next are the commands to run now.
+	Next  []string `json:"next"`
+	Notes []string `json:"notes"`
 
 	manifest *manifest.Manifest
 	changes  []txn.Change
@@ -125,7 +127,7 @@ func (c *Copy) plan(ctx context.Context, root *os.Root, how How) (*Update, error
 	}
 	u := &Update{
 		Dir: c.Dir, Driver: c.Driver, From: c.Version, To: c.Latest,
-		Files: []FileUpdate{}, Requires: []gomod.Change{}, Notes: []string{},
+		Files: []FileUpdate{}, Requires: []gomod.Change{}, Next: []string{}, Notes: []string{},
 		before: map[string][]byte{},
 	}
 	m := *c.manifest
@@ -326,8 +328,20 @@ func (c *Copy) raise(root *os.Root, u *Update, deps string) error {
 			u.Requires = append(u.Requires, r)
 		}
 	}
-	if text != nil && deps == plan.DepsEdit {
+	if text == nil {
+		return nil
+	}
+	wd := c.session.WorkingDir
+	if deps == plan.DepsEdit {
 		u.changes = append(u.changes, txn.Change{Path: "go.mod", Data: text})
+	} else {
+		for _, r := range u.Requires {
+			u.Next = append(u.Next, "go get "+r.Path+"@"+r.Want)
+		}
+	}
+	u.Next = append(u.Next, c.place.Go(wd, "get"))
+	if vendor := c.place.Vendor(wd); vendor != "" {
+		u.Next = append(u.Next, vendor)
 	}
 	return nil
 }

@@ -280,17 +280,19 @@ const (
 	symlink
 )
 
-// read gives a file's content and what it is. On a file system that ignores
-// case, a name that differs by case alone is the same file.
+// read gives a file's content and what it is.
 func (p *Package) read(root *os.Root, there []fs.DirEntry, name string) ([]byte, kind, error) {
 	i := slices.IndexFunc(there, func(e fs.DirEntry) bool { return e.Name() == name })
 	full := path.Join(p.place.Rel, name)
 	if i < 0 {
-		if _, err := root.Lstat(full); errors.Is(err, fs.ErrNotExist) {
+		// The go command refuses two names that differ by case alone, and some
+		// file systems cannot have both.
+		other := slices.IndexFunc(there, func(e fs.DirEntry) bool { return strings.EqualFold(e.Name(), name) })
+		if _, err := root.Lstat(full); other < 0 && errors.Is(err, fs.ErrNotExist) {
 			return nil, missing, nil
 		}
 		return nil, missing, problem.NewConflict([]string{path.Join(p.Dir, name)},
-			"%s exists in another case", path.Join(p.Dir, name)).WithHint("another directory: --as")
+			"%s exists in another case", path.Join(p.Dir, name)).WithHint("rename it, or another directory: --as")
 	}
 	switch mode := there[i].Type(); {
 	case mode.IsRegular():

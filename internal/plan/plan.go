@@ -285,16 +285,7 @@ func Raise(root *os.Root, mod *gomod.Module, want []module.Version) ([]gomod.Cha
 // next names the commands that make the module build. Where the working
 // directory is not in the module, the go command must be told to go there.
 func (p *Plan) next(req *Request) {
-	command, base := "go ", req.WorkingDir
-	if real, err := filepath.EvalSymlinks(base); err == nil {
-		base = real
-	}
-	if !inside(p.mod.Root, base) {
-		if rel, err := filepath.Rel(base, p.mod.Root); err == nil {
-			command += "-C " + filepath.ToSlash(rel) + " "
-		}
-		base = p.mod.Root
-	}
+	command, base := goCommand(p.mod, req.WorkingDir)
 	if req.Deps == DepsPrint {
 		for _, c := range p.Requires {
 			if c.Action != gomod.Keep {
@@ -310,18 +301,55 @@ func (p *Plan) next(req *Request) {
 		if pkg.Driver == catalog.Suite {
 			continue
 		}
-		dir, err := filepath.Rel(base, filepath.Join(p.mod.Root, pkg.place.Rel))
-		if err != nil {
-			dir = pkg.Import
-		} else if dir = filepath.ToSlash(dir); !strings.HasPrefix(dir, "..") {
-			dir = "./" + dir
-		}
-		get += " " + dir
+		get += " " + pkg.place.from(base)
 	}
 	p.Next = append(p.Next, get)
 	if p.mod.Vendor {
 		p.Next = append(p.Next, command+"mod vendor")
 	}
+}
+
+// goCommand gives the go command for a module with a space after it, and the
+// directory that it runs in.
+func goCommand(mod *gomod.Module, wd string) (command, dir string) {
+	if real, err := filepath.EvalSymlinks(wd); err == nil {
+		wd = real
+	}
+	if inside(mod.Root, wd) {
+		return "go ", wd
+	}
+	rel, err := filepath.Rel(wd, mod.Root)
+	if err != nil {
+		rel = mod.Root
+	}
+	return "go -C " + filepath.ToSlash(rel) + " ", mod.Root
+}
+
+// from is the place as the go command wants it in a directory.
+func (p Place) from(dir string) string {
+	rel, err := filepath.Rel(dir, filepath.Join(p.Mod.Root, p.Rel))
+	if err != nil {
+		return p.Import()
+	}
+	if rel = filepath.ToSlash(rel); strings.HasPrefix(rel, "..") {
+		return rel
+	}
+	return "./" + rel
+}
+
+// Go is a command line of the go command's about the package.
+func (p Place) Go(wd, verb string) string {
+	command, dir := goCommand(p.Mod, wd)
+	return command + verb + " " + p.from(dir)
+}
+
+// Vendor is the command that brings vendor/ up to go.mod, empty without vendor/.
+func (p Place) Vendor(wd string) string {
+	if !p.Mod.Vendor {
+		return ""
+	}
+	command, _ := goCommand(p.Mod, wd)
+	return command + "mod vendor"
 }
 
 // changes are the plan's changes on the disk.
