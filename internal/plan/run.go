@@ -84,9 +84,16 @@ func Failure(dir string, err error) error {
 		return problem.New(problem.Busy, "another run is writing in %s", dir).Because(err).
 			WithHint("try again when it has ended")
 	case errors.Is(err, fs.ErrPermission):
+		name := txn.Stage
 		var p *fs.PathError
-		if errors.As(err, &p) && !strings.HasPrefix(p.Path, txn.Stage) {
-			return problem.New(problem.ReadOnly, "cannot write %s in %s: permission denied", p.Path, dir).Because(err)
+		var l *os.LinkError
+		if errors.As(err, &p) {
+			name = p.Path
+		} else if errors.As(err, &l) {
+			name = l.New
+		}
+		if !strings.HasPrefix(name, txn.Stage) {
+			return problem.New(problem.ReadOnly, "cannot write %s in %s: permission denied", name, dir).Because(err)
 		}
 		return problem.New(problem.ReadOnly, "cannot write to %s: permission denied", dir).Because(err)
 	}
