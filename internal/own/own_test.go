@@ -3,6 +3,7 @@ package own
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -303,14 +304,16 @@ func TestNotGo(t *testing.T) {
 	}
 }
 
+var rounds = flag.Int("rounds", 60, "rounds of TestProperty")
+
 // TestProperty: whatever was edited and whatever the catalog changed, every
 // line of the user's is in the result, in its conflicts or in the undo copies;
 // what the user has not touched is as the catalog has it; and a result without
 // conflicts can be read as Go.
 func TestProperty(t *testing.T) {
-	rounds := 60
+	rounds := *rounds
 	if testing.Short() {
-		rounds = 10
+		rounds = min(rounds, 10)
 	}
 	for seed := range rounds {
 		r := rand.New(rand.NewPCG(uint64(seed), 7))

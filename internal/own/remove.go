@@ -159,7 +159,7 @@ func (c *Copy) importers(ctx context.Context) []string {
 	cmd := exec.CommandContext(ctx, "go", "list", "-e",
 		"-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}{{range .TestImports}} {{.}}{{end}}{{range .XTestImports}} {{.}}{{end}}`, "./...")
 	cmd.Dir = c.place.Mod.Root
-	cmd.Env = append(os.Environ(), "GOPROXY=off", "GOFLAGS=-mod=mod")
+	cmd.Env = append(os.Environ(), "GOPROXY=off", "GOFLAGS=-mod=readonly")
 	out, err := cmd.Output()
 	found := []string{}
 	if err != nil {
