@@ -3,11 +3,14 @@ package document
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 
+	"github.com/asyncapi-impl/asyncapi-impl/catalog"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/problem"
 )
 
@@ -78,6 +81,43 @@ func TestNeeds(t *testing.T) {
 	} {
 		if got := needs(c.protocol, c.version); got != c.want {
 			t.Errorf("%s %s: got %s, want %s", c.protocol, c.version, got, c.want)
+		}
+	}
+}
+
+func TestChoose(t *testing.T) {
+	c, err := catalog.New(fstest.MapFS{}, []byte("module m\n"), []catalog.Driver{
+		{Protocol: "kafka", Library: "one", Default: true}, {Protocol: "kafka", Library: "two"},
+		{Protocol: "mqtt5", Library: "three", Default: true}, {Protocol: "ws", Library: "four", Default: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := Parse([]byte(v2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		names []string
+		want  string
+	}{
+		{nil, "[mqtt5/three kafka/one]"},
+		{[]string{"kafka/two"}, "[mqtt5/three kafka/two]"},
+		{[]string{"kafka/two", "kafka"}, "kafka/two and kafka/one are both for kafka"},
+		{[]string{"ws"}, "ws/four was chosen, but no server of the document speaks ws"},
+		{[]string{"kafka/none"}, `unknown driver "kafka/none"`},
+	} {
+		choices, err := d.Choose(c, test.names)
+		var drivers []string
+		for _, choice := range choices {
+			drivers = append(drivers, choice.Driver)
+		}
+		got := fmt.Sprint(drivers)
+		if err != nil {
+			got = err.Error()
+		}
+		if got != test.want {
+			t.Errorf("%v: got %s, want %s", test.names, got, test.want)
 		}
 	}
 }
