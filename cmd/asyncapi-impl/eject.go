@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/asyncapi-impl/asyncapi-impl/catalog"
@@ -46,34 +47,18 @@ func (c *ejectCmd) Run(ctx context.Context, global *cli, drivers *catalog.Catalo
 	if err != nil {
 		return err
 	}
-	if c.From == "" && (c.Use != nil || c.Strict) {
-		return problem.NewUsage(problem.Usage, "--use and --strict go with --from").
-			WithHint("asyncapi-impl eject DRIVER needs neither")
-	}
-	if c.From != "" {
-		doc, err := document.Read(c.From)
-		if err != nil {
+	switch {
+	case c.From != "":
+		if names, err = c.needed(drivers, names, out); err != nil {
 			return err
 		}
-		choices, err := doc.Choose(drivers, append(c.Use, names...))
-		if err != nil {
-			return err
-		}
-		names = nil
-		for _, choice := range choices {
-			if choice.Driver != "" {
-				names = append(names, choice.Driver)
-			} else if c.Strict {
-				return problem.NewUsage(problem.UnknownDriver, "%s: no driver for %s (servers: %s)",
-					c.From, choice.Needs, strings.Join(choice.Servers, ", ")).WithHint("asyncapi-impl new %s", choice.Needs)
-			}
-		}
-		out.chosen(c.From, doc, choices)
 		if names == nil {
 			return out.nothing()
 		}
-	}
-	if c.From == "" && len(names) == 0 && c.asks(global) {
+	case c.Use != nil || c.Strict:
+		return problem.NewUsage(problem.Usage, "--use and --strict go with --from").
+			WithHint("asyncapi-impl eject DRIVER needs neither")
+	case len(names) == 0 && c.asks(global):
 		if names, err = pick(ctx, drivers, os.Stdin, out.stderr); err != nil {
 			return err
 		}
@@ -88,4 +73,28 @@ func (c *ejectCmd) Run(ctx context.Context, global *cli, drivers *catalog.Catalo
 		return err
 	}
 	return out.eject(p, c.DryRun)
+}
+
+// needed gives the drivers that the document's servers need.
+func (c *ejectCmd) needed(drivers *catalog.Catalog, names []string, out *text) ([]string, error) {
+	doc, err := document.Read(c.From)
+	if err != nil {
+		return nil, err
+	}
+	choices, err := doc.Choose(drivers, slices.Concat(c.Use, names))
+	if err != nil {
+		return nil, err
+	}
+	var needed []string
+	for _, choice := range choices {
+		switch {
+		case choice.Driver != "":
+			needed = append(needed, choice.Driver)
+		case c.Strict:
+			return nil, problem.NewUsage(problem.UnknownDriver, "%s: no driver for %s (servers: %s)",
+				c.From, choice.Needs, strings.Join(choice.Servers, ", ")).WithHint("asyncapi-impl new %s", choice.Needs)
+		}
+	}
+	out.chosen(c.From, doc, choices)
+	return needed, nil
 }

@@ -33,11 +33,8 @@ func (t *text) result(body map[string]any, found *problem.Error, words func()) e
 // partly tells what was done before a failure, where several directories are
 // changed one after the other.
 func (t *text) partly(err error, tell func(error) error, done int) error {
-	if err == nil || done == 0 {
-		if err != nil {
-			return err
-		}
-		return tell(nil)
+	if err != nil && done == 0 {
+		return err
 	}
 	return tell(err)
 }

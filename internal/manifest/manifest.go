@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // Name of the file, in the package's directory. The go command ignores it.
@@ -94,6 +95,12 @@ func (m *Manifest) Encode() ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
+// Plain says whether a name is one of a file in a directory, and leads nowhere
+// else.
+func Plain(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, `/\:`)
+}
+
 // NewerError is a manifest of a later version of the format.
 type NewerError struct{ Schema int }
 
@@ -116,6 +123,11 @@ func Decode(data []byte) (*Manifest, error) {
 	}
 	if m.Schema < 1 || m.Driver == "" || m.Files == nil {
 		return nil, fmt.Errorf("schema, driver or files is missing")
+	}
+	for name := range m.Files {
+		if !Plain(name) || strings.HasPrefix(name, ".") {
+			return nil, fmt.Errorf("files: %q is no name of a file in this directory", name)
+		}
 	}
 	return &m, nil
 }

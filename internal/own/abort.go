@@ -62,6 +62,10 @@ func (c *Copy) abort(root *os.Root) (*Update, error) {
 	}
 	u := &Update{Dir: c.Dir, Driver: c.Driver, From: c.Version, Files: []FileUpdate{}, Requires: []gomod.Change{}, Next: []string{}, Notes: []string{}, before: map[string][]byte{}}
 	for _, name := range slices.Sorted(maps.Keys(record.Files)) {
+		if !manifest.Plain(name) {
+			return nil, problem.New(problem.NoUndo, "%s: %q is no name of a file in %s", manifest.UndoName, name, c.Dir).
+				WithHint("the files are beside it: move them back by hand")
+		}
 		full := path.Join(c.place.Rel, name)
 		now, err := root.ReadFile(full)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/mod/module"
 	"golang.org/x/mod/semver"
 
 	"github.com/asyncapi-impl/asyncapi-impl/catalog"
@@ -125,6 +126,9 @@ func (c *Copy) published(ctx context.Context, from manifest.Source, online bool)
 func published(ctx context.Context, from manifest.Source, online bool) (*catalog.Catalog, string, error) {
 	if !semver.IsValid(from.Version) || semver.Build(from.Version) != "" {
 		return nil, "", fmt.Errorf("%s is no published version", from.Version)
+	}
+	if err := module.CheckPath(from.Module); err != nil {
+		return nil, "", err
 	}
 	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", from.Module+"@"+from.Version)
 	cmd.Dir = os.TempDir() // no module's, so that nothing of the user's has a say

@@ -678,6 +678,7 @@ func TestRefused(t *testing.T) {
 	}{
 		"in the way": {problem.Exists, "v1.1.0", map[string]string{"impl/kafka/new.go": "package kafka // mine\n"}},
 		"markers":    {problem.Conflict, "v1.1.0", map[string]string{"impl/kafka/a.go": "<<<<<<< HEAD\n=======\n>>>>>>> b\n"}},
+		"old go":     {problem.BadModule, "v1.1.0", map[string]string{"go.mod": "module m\n\ngo 1.20\n"}},
 		"newer copy": {problem.BadManifest, "v0.9.0", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -693,5 +694,28 @@ func TestRefused(t *testing.T) {
 				t.Error("something was written")
 			}
 		})
+	}
+}
+
+// TestForgedNames: what a manifest or an undo record names elsewhere is not
+// touched.
+func TestForgedNames(t *testing.T) {
+	dir := edited(t)
+	record := filepath.Join(dir, "impl/kafka", manifest.Name)
+	text, err := os.ReadFile(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := session(newCatalog(t, v2), "v1.1.0", dir)
+	put(t, dir, map[string]string{"impl/kafka/" + manifest.Undo + "/" + manifest.UndoName: `{"schema": 1, "files": {"../../go.mod": false}}`})
+	if _, err := s.Abort(t.Context(), nil, false); code(err) != problem.NoUndo {
+		t.Errorf("a forged undo record: %v", err)
+	}
+	put(t, dir, map[string]string{"impl/kafka/" + manifest.Name: strings.Replace(string(text), `"a.go"`, `"../../go.mod"`, 1)})
+	if _, err := s.Remove(t.Context(), nil, Force, false); code(err) != problem.BadManifest {
+		t.Errorf("a forged manifest: %v", err)
+	}
+	if tree(t, dir)["go.mod"] == "" {
+		t.Error("go.mod is gone")
 	}
 }

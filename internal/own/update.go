@@ -175,6 +175,10 @@ func (c *Copy) updatable(how How) error {
 		return problem.New(problem.BadManifest, "%s holds %s %s, newer than this program (%s)", c.Dir, c.Driver, c.Version, c.Latest).
 			WithHint("go install %s/cmd/asyncapi-impl@%s", c.session.Source.Module, c.Version)
 	}
+	if d, err := c.session.Catalog.Find(c.Driver); err == nil && !c.place.Mod.Allows(d.Go) {
+		return problem.New(problem.BadModule, "%s needs go ≥ %s, go.mod says %s", d.ID(), d.Go, c.place.Mod.Go).
+			WithHint("go get go@%s", d.Go)
+	}
 	var marked, blocked []string
 	for _, f := range c.Files {
 		if len(f.Markers) > 0 && f.State != Own {
