@@ -101,13 +101,17 @@ func TestFiles(t *testing.T) {
 
 // TestTwins holds the files that stand identically in several drivers to the
 // original: contract.go and security.go in all of them, bindings.go in those of
-// one protocol. The scaffold of a driver has the first two as well.
+// one protocol, and server.go where the lead driver has one. The scaffold of a
+// driver has the first two as well.
 func TestTwins(t *testing.T) {
 	c := load(t)
 	for _, d := range c.Drivers {
-		for name, from := range map[string]string{
-			"contract.go": original, "security.go": original, "bindings.go": c.Of(d.Protocol)[0].ID(),
-		} {
+		lead := c.Of(d.Protocol)[0].ID()
+		twins := map[string]string{"contract.go": original, "security.go": original, "bindings.go": lead}
+		if _, err := os.Stat(filepath.Join("catalog", lead, "server.go")); err == nil {
+			twins["server.go"] = lead
+		}
+		for name, from := range twins {
 			if from != d.ID() {
 				twin(t, from, d.ID(), name)
 			}

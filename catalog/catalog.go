@@ -24,7 +24,9 @@ import (
 // drivers are the entries, the lead driver of each protocol first: it holds
 // the original of the files that stand identically in all of them.
 var drivers = []Driver{
-	{Protocol: "kafka", Library: "segmentio", Import: "github.com/segmentio/kafka-go", Go: "1.23", Default: true},
+	{Protocol: "kafka", Library: "segmentio", Import: "github.com/segmentio/kafka-go", Go: "1.23"},
+	{Protocol: "kafka", Library: "franz", Import: "github.com/twmb/franz-go/pkg/kgo", Go: "1.26.0", Default: true},
+	{Protocol: "http", Library: "std", Go: "1.24", Default: true},
 }
 
 //go:embed */*/*.go conformance/*.go

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -209,6 +210,22 @@ func (l *link) sendEach(envelopes []EnvelopeOut) func() error {
 		}
 	}()
 	return func() error { group.Wait(); return errors.Join(errs...) }
+}
+
+// sendUntil sends a text in another goroutine, for a handler that closes the
+// side that answers: where Send waits for it, Send goes on until the function
+// that is returned makes it give up.
+func (l *link) sendUntil(payload string) (giveUp func()) {
+	ctx, cancel := context.WithCancel(l.t.ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l.publisher.Send(ctx, l.t.envelope(payload))
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 func (t *trial) envelope(payload string) EnvelopeOut {

@@ -23,7 +23,7 @@ func Install(ctx context.Context, out io.Writer) error {
 		name    string
 		present func() (string, error)
 	}{
-		{"openjdk-17-jre-headless", lookPath("java")},
+		{"openjdk-17-jdk-headless", lookPath("javac")}, // the broker, and a client from its source
 		{"maven", func() (string, error) {
 			if kafkaInstalled() {
 				return "", nil
@@ -117,7 +117,7 @@ func disableServices(ctx context.Context, out io.Writer, packages []string) erro
 }
 
 func kafkaInstalled() bool {
-	dir, err := kafkaJars()
+	dir, err := KafkaJars()
 	if err != nil {
 		return false
 	}
@@ -131,7 +131,7 @@ func installKafka(ctx context.Context, out io.Writer) (err error) {
 	if kafkaInstalled() {
 		return nil
 	}
-	dir, err := kafkaJars()
+	dir, err := KafkaJars()
 	if err != nil {
 		return err
 	}

@@ -60,6 +60,7 @@ var kafka = use{
 
 var uses = []use{
 	kafka.by("kafka/segmentio"),
+	kafka.by("kafka/franz"),
 }
 
 func (u use) by(driver string) use {
