@@ -18,13 +18,11 @@ func (t *text) result(body map[string]any, found *problem.Error, words func()) e
 		if found != nil {
 			body["ok"], body["error"] = false, failed(found)
 		}
-		if err := t.document(body); err != nil {
-			return err
-		}
+		_ = t.document(body) // t.err has it
 	} else {
 		words()
 	}
-	if t.err == nil && found != nil {
+	if found != nil {
 		return exit(found.Exit)
 	}
 	return t.err
@@ -60,7 +58,7 @@ func (t *text) diff(diffs []*own.Diff, stat, names, exitCode bool) error {
 		}
 	}
 	if exitCode && len(files) > 0 {
-		found = problem.NewFound(files, "%s", count(len(files), "file")+" differ")
+		found = problem.NewFound(files, "not the same: %s", strings.Join(files, ", "))
 	}
 	return t.result(map[string]any{"packages": diffs}, found, func() {
 		for _, d := range diffs {
@@ -253,7 +251,7 @@ func (t *text) update(u *own.Update) {
 	}
 	_ = table.Flush()
 	if len(u.Files) == 0 {
-		t.printf("  nothing to do\n")
+		t.printf("  no file had to be changed\n")
 	}
 }
 
