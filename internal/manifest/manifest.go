@@ -20,6 +20,11 @@ const Name = ".asyncapi-impl.json"
 // last run overwrote.
 const Undo = ".asyncapi-impl-undo"
 
+// Bases is the directory, in the package's own, that keeps what edited files
+// were merged with: an update's text of them is in no commit of the user's. The
+// files have their git blob ids as names.
+const Bases = ".asyncapi-impl-base"
+
 // UndoName is the file in Undo that says what the run changed.
 const UndoName = "undo.json"
 

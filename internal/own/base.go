@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/asyncapi-impl/asyncapi-impl/catalog"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/manifest"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/problem"
+	"github.com/asyncapi-impl/asyncapi-impl/internal/txn"
 )
 
 // bases finds the texts that a copy's files were ejected with.
@@ -30,12 +32,12 @@ type bases struct {
 	failed  map[manifest.Source]error
 }
 
-func (c *Copy) bases(online bool) *bases {
+func (c *Copy) newBases(online bool) *bases {
 	return &bases{c, online, map[manifest.Source]map[string][]byte{}, map[manifest.Source]error{}}
 }
 
-// find looks in what is there already, in this program, in the user's git
-// objects and last in the published module.
+// find looks in what is there already, in this program, beside the files, in the
+// user's git objects and last in the published module.
 func (b *bases) find(ctx context.Context, f File) ([]byte, error) {
 	if f.local != nil && !f.link && manifest.Sum(f.local) == f.entry.SHA256 {
 		return manifest.LF(f.local), nil
@@ -49,6 +51,9 @@ func (b *bases) find(ctx context.Context, f File) ([]byte, error) {
 	same := semver.IsValid(from.Version) && semver.Build(from.Version) == "" && from == b.copy.session.Source
 	if f.next != nil && (same || manifest.Sum(f.next) == f.entry.SHA256) {
 		return f.next, nil
+	}
+	if data := b.copy.bases[f.entry.Blob]; data != nil && manifest.Sum(data) == f.entry.SHA256 {
+		return data, nil
 	}
 	if data, err := b.copy.gitBlob(ctx, f.entry); err == nil {
 		return data, nil
@@ -72,6 +77,56 @@ func (b *bases) none(f File, from manifest.Source, err error) error {
 	}
 	return e.WithHint("asyncapi-impl update --theirs takes the catalog's file and keeps yours in %s; --ours keeps yours",
 		b.copy.path(manifest.Undo))
+}
+
+// readBases reads what earlier updates kept.
+func (c *Copy) readBases(root *os.Root) error {
+	dir := path.Join(c.place.Rel, manifest.Bases)
+	entries, err := fs.ReadDir(root.FS(), dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	c.bases = map[string][]byte{}
+	for _, e := range entries {
+		if !e.Type().IsRegular() {
+			continue
+		}
+		data, err := root.ReadFile(path.Join(dir, e.Name()))
+		if err != nil {
+			return err
+		}
+		c.bases[e.Name()] = manifest.LF(data)
+	}
+	return err
+}
+
+// keepBases keeps the texts that the edited files have as their base now, where
+// no commit of the user's can have them, and drops those that neither this
+// update nor taking it back needs.
+func (u *Update) keepBases(c *Copy) {
+	needed := map[string]bool{}
+	for _, f := range c.manifest.Files {
+		needed[f.Blob] = true
+	}
+	for _, f := range c.Files {
+		entry, local := u.manifest.Files[f.Name], f.local
+		if data, written := u.written[f.Name]; written {
+			local = data
+		}
+		if local == nil || entry.Blob == "" || manifest.Sum(local) == entry.SHA256 {
+			continue
+		}
+		needed[entry.Blob] = true
+		moved := entry.SHA256 != f.entry.SHA256
+		if moved && f.next != nil && c.bases[entry.Blob] == nil {
+			u.changes = append(u.changes, txn.Change{Path: path.Join(c.place.Rel, manifest.Bases, entry.Blob), Data: f.next})
+		}
+	}
+	for blob := range c.bases {
+		if !needed[blob] {
+			u.changes = append(u.changes, txn.Change{Path: path.Join(c.place.Rel, manifest.Bases, blob), Remove: true})
+		}
+	}
 }
 
 // gitBlob asks the user's repository for the text as it was ejected.

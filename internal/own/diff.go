@@ -48,7 +48,7 @@ func (d *Diff) Changed() bool {
 // Diff compares. It asks no network; without texts it needs no base.
 func (c *Copy) Diff(ctx context.Context, what string, texts bool) (*Diff, error) {
 	d := &Diff{Dir: c.Dir, Driver: c.Driver, Version: c.Version, Files: []FileDiff{}}
-	bases := c.bases(false)
+	bases := c.newBases(false)
 	for _, f := range c.Files {
 		if f.State == Own {
 			if what != Upstream {

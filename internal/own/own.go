@@ -75,6 +75,7 @@ type Copy struct {
 	manifest *manifest.Manifest
 	text     []byte // the manifest's
 	requires []module.Version
+	bases    map[string][]byte // in manifest.Bases, by blob id
 	session  *Session
 }
 
@@ -217,6 +218,9 @@ func (s *Session) read(root *os.Root, at plan.Place) (*Copy, error) {
 			next[f.Name] = f.Data
 		}
 		c.requires = requires
+	}
+	if err := c.readBases(root); err != nil {
+		return nil, plan.Failure(at.Mod.Root, err)
 	}
 	return c, c.compare(root, next)
 }

@@ -101,6 +101,9 @@ func (c *Copy) remove(root *os.Root, r *Removal, edited string) ([]txn.Change, e
 		e.Code = problem.Modified
 		return nil, e
 	}
+	for blob := range c.bases {
+		changes = append(changes, txn.Change{Path: path.Join(c.place.Rel, manifest.Bases, blob), Remove: true})
+	}
 	return append(changes, txn.Change{Path: path.Join(c.place.Rel, manifest.Name), Remove: true}), nil
 }
 
@@ -146,6 +149,7 @@ func (c *Copy) tidy() {
 	}
 	defer root.Close()
 	_ = root.Remove(path.Join(c.place.Rel, manifest.Undo))
+	_ = root.Remove(path.Join(c.place.Rel, manifest.Bases))
 	if c.place.Rel != "." {
 		_ = root.Remove(c.place.Rel)
 	}

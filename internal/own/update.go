@@ -51,6 +51,7 @@ type Update struct {
 	manifest *manifest.Manifest
 	changes  []txn.Change
 	before   map[string][]byte // what is kept for undoing
+	written  map[string][]byte
 }
 
 // FileUpdate is what was done to a file.
@@ -128,7 +129,7 @@ func (c *Copy) plan(ctx context.Context, root *os.Root, how How) (*Update, error
 	u := &Update{
 		Dir: c.Dir, Driver: c.Driver, From: c.Version, To: c.Latest,
 		Files: []FileUpdate{}, Requires: []gomod.Change{}, Next: []string{}, Notes: []string{},
-		before: map[string][]byte{},
+		before: map[string][]byte{}, written: map[string][]byte{},
 	}
 	m := *c.manifest
 	m.Catalog, m.Requires, m.Files = c.session.Source, nil, map[string]manifest.File{}
@@ -137,12 +138,13 @@ func (c *Copy) plan(ctx context.Context, root *os.Root, how How) (*Update, error
 	}
 	u.manifest = &m
 
-	bases := c.bases(true)
+	bases := c.newBases(true)
 	for _, f := range c.Files {
 		if err := c.decide(ctx, bases, u, f, how); err != nil {
 			return nil, err
 		}
 	}
+	u.keepBases(c)
 	text, err := m.Encode()
 	if err != nil {
 		return nil, err
@@ -314,7 +316,7 @@ func (u *Update) replace(c *Copy, f File, action, why string) {
 }
 
 func (u *Update) write(c *Copy, f File) {
-	u.before[f.Name] = f.local
+	u.before[f.Name], u.written[f.Name] = f.local, f.next
 	u.changes = append(u.changes, txn.Change{Path: path.Join(c.place.Rel, f.Name), Data: f.next})
 }
 
