@@ -99,21 +99,34 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// alike are more files that the drivers of a protocol share: those in which the
+// library is not seen.
+var alike = map[string][]string{
+	"kafka": {"server.go"},
+	"nats":  {"connection.go", "server.go"},
+	"ws":    {"auth.go", "channel.go", "dial.go", "envelope.go", "errors.go", "listen.go", "server.go", "side.go"},
+}
+
 // TestTwins holds the files that stand identically in several drivers to the
-// original: contract.go and security.go in all of them, bindings.go in those of
-// one protocol, and server.go where the lead driver has one. The scaffold of a
-// driver has the first two as well.
+// original: contract.go and security.go in all of them, bindings.go and those
+// of alike in the ones of a protocol. The scaffold of a driver has the first
+// two as well.
 func TestTwins(t *testing.T) {
 	c := load(t)
 	for _, d := range c.Drivers {
 		lead := c.Of(d.Protocol)[0].ID()
 		twins := map[string]string{"contract.go": original, "security.go": original, "bindings.go": lead}
-		if _, err := os.Stat(filepath.Join("catalog", lead, "server.go")); err == nil {
-			twins["server.go"] = lead
+		for _, name := range alike[d.Protocol] {
+			twins[name] = lead
 		}
 		for name, from := range twins {
 			if from != d.ID() {
 				twin(t, from, d.ID(), name)
+			}
+		}
+		for _, name := range alike[d.Protocol] {
+			if lead := c.Of(d.Protocol)[0].ID(); lead != d.ID() {
+				twin(t, lead, d.ID(), name)
 			}
 		}
 	}
@@ -384,12 +397,12 @@ func exportData(t *testing.T) map[string]string {
 }
 
 // api lists the exported names of a package with their types, but for those
-// that mention the client library.
+// that mention the client library or are its, whatever they give.
 func api(pkg *types.Package, library string) map[string]string {
 	list := map[string]string{}
 	add := func(name string, t types.Type) {
 		text := types.TypeString(t, types.RelativeTo(pkg))
-		if library == "" || !strings.Contains(text, library) {
+		if !strings.HasSuffix(name, ".Native") && (library == "" || !strings.Contains(text, library)) {
 			list[name] = text
 		}
 	}

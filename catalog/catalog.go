@@ -26,7 +26,13 @@ import (
 var drivers = []Driver{
 	{Protocol: "kafka", Library: "segmentio", Import: "github.com/segmentio/kafka-go", Go: "1.23"},
 	{Protocol: "kafka", Library: "franz", Import: "github.com/twmb/franz-go/pkg/kgo", Go: "1.26.0", Default: true},
+	{Protocol: "amqp", Library: "rabbitmq", Import: "github.com/rabbitmq/amqp091-go", Go: "1.21", Default: true},
+	{Protocol: "amqp", Library: "streadway", Import: "github.com/streadway/amqp", Go: "1.21", Note: "library unmaintained: prefer amqp/rabbitmq"},
+	{Protocol: "nats", Library: "natsgo", Import: "github.com/nats-io/nats.go", Go: "1.26.0", Default: true, Note: "core NATS: at most once"},
+	{Protocol: "nats", Library: "jetstream", Import: "github.com/nats-io/nats.go/jetstream", Go: "1.26.0", Note: "JetStream: stored, at least once"},
 	{Protocol: "http", Library: "std", Go: "1.24", Default: true},
+	{Protocol: "ws", Library: "coder", Import: "github.com/coder/websocket", Go: "1.23", Default: true},
+	{Protocol: "ws", Library: "gobwas", Import: "github.com/gobwas/ws", Go: "1.26"},
 }
 
 //go:embed */*/*.go conformance/*.go

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"time"
 )
 
@@ -121,6 +122,9 @@ type Driver[O EnvelopeOut, I EnvelopeIn] struct {
 
 	// SecureScheme is the URL scheme that turns TLS on. Optional.
 	SecureScheme string
+	// Greet passes on what a connection begins with in the clear, where TLS
+	// starts after that (nats), and tells the client that it will. Optional.
+	Greet func(client, server net.Conn) error
 	// Address makes an address that the protocol takes from a unique word of
 	// letters, digits and dashes. Optional.
 	Address func(word string) string

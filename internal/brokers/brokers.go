@@ -76,7 +76,9 @@ type Server struct {
 	ports     []*port
 	prepare   func(context.Context) error // before the first start
 	processes []*process                  // in the order of their start
+	password  func(string) error          // for SetPassword, nil where that is not possible
 	proxied   chan [2]string
+	ctl       []string // the environment of rabbitmqctl
 
 	mu sync.Mutex // one Kill, Restart, Stop, Pause, Resume at a time
 }

@@ -58,9 +58,17 @@ var kafka = use{
 		` + verifyHeader,
 }
 
+var amqp = use{
+	server:   brokers.StartRabbitMQ,
+	Decorate: setHeader,
+	Verify:   verifyHeader,
+}
+
 var uses = []use{
 	kafka.by("kafka/segmentio"),
 	kafka.by("kafka/franz"),
+	amqp.by("amqp/rabbitmq"),
+	amqp.by("amqp/streadway"),
 }
 
 func (u use) by(driver string) use {

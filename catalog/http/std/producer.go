@@ -286,6 +286,7 @@ func (p *Publisher) exchange(ctx context.Context, e *EnvelopeOut, limit int64) (
 	}
 	// The transport may still read the body when a request has given up.
 	payload := bytes.Clone(e.payload)
+	var cause error // of the attempt that failed last, before ctx ended
 	for attempt := 0; ; attempt++ {
 		in, err := p.try(ctx, target, header, payload, limit)
 		if ctx.Err() == nil {
@@ -303,6 +304,9 @@ func (p *Publisher) exchange(ctx context.Context, e *EnvelopeOut, limit int64) (
 		if final(err) {
 			return nil, err
 		}
+		if ctx.Err() == nil {
+			cause = err
+		}
 		timer := time.NewTimer(p.producer.options.backoff(attempt))
 		select {
 		case <-timer.C:
@@ -310,13 +314,14 @@ func (p *Publisher) exchange(ctx context.Context, e *EnvelopeOut, limit int64) (
 		case <-ctx.Done():
 			timer.Stop()
 		}
+		ended := ctx.Err()
 		if p.stop.Err() != nil {
-			return nil, fmt.Errorf("%w: %w", ErrClosed, err)
+			ended = ErrClosed
 		}
-		if errors.Is(err, ctx.Err()) {
-			return nil, err
+		if cause == nil {
+			cause = err
 		}
-		return nil, fmt.Errorf("%w: %w", ctx.Err(), err)
+		return nil, fmt.Errorf("%w: %w", ended, cause)
 	}
 }
 

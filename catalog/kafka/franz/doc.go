@@ -31,8 +31,9 @@
 // has returned nil or Reject, and never one that is not settled; commits carry
 // the group's generation, so the server refuses those of a member that lost
 // its partitions. A failed record holds back its partition, no other. Records
-// handled in the last 100 ms before a crash come again. Records of a transaction
-// come when it is committed; those of an aborted one do not.
+// handled in the last 100 ms before a crash come again, and those handled while
+// the server was away if that cost the member its place in the group. Records of
+// a transaction come when it is committed; those of an aborted one do not.
 //
 // A group uses the assignors range and roundrobin, which work with members that
 // are other clients; not with cooperative-sticky.
