@@ -109,7 +109,8 @@ var alike = map[string][]string{
 
 // TestTwins holds the files that stand identically in several drivers to the
 // original: contract.go and security.go in all of them, bindings.go and those
-// of alike in the ones of a protocol.
+// of alike in the ones of a protocol. The scaffold of a driver has the first
+// two as well.
 func TestTwins(t *testing.T) {
 	c := load(t)
 	for _, d := range c.Drivers {
@@ -128,6 +129,9 @@ func TestTwins(t *testing.T) {
 				twin(t, lead, d.ID(), name)
 			}
 		}
+	}
+	for _, name := range []string{"contract.go", "security.go"} {
+		twin(t, original, "../internal/scaffold/proto", name)
 	}
 }
 

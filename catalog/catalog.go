@@ -144,9 +144,8 @@ func (c *Catalog) Source(d Driver, name string) ([]byte, error) {
 	return fs.ReadFile(c.FS, path.Join(d.ID(), name))
 }
 
-// Summary is the first sentence of the driver's package doc, without the
-// package's name.
-func (c *Catalog) Summary(d Driver) (string, error) {
+// Doc is the text of the driver's package doc.
+func (c *Catalog) Doc(d Driver) (string, error) {
 	src, err := c.Source(d, "doc.go")
 	if err != nil {
 		return "", err
@@ -155,7 +154,28 @@ func (c *Catalog) Summary(d Driver) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	synopsis := new(doc.Package).Synopsis(f.Doc.Text())
+	return f.Doc.Text(), nil
+}
+
+// Promise is the first sentence that the driver's package doc says about
+// delivery, empty if it says nothing.
+func (c *Catalog) Promise(d Driver) (string, error) {
+	text, err := c.Doc(d)
+	if err != nil {
+		return "", err
+	}
+	_, delivery, _ := strings.Cut(text, "# Delivery\n\n")
+	return new(doc.Package).Synopsis(delivery), nil
+}
+
+// Summary is the first sentence of the driver's package doc, without the
+// package's name.
+func (c *Catalog) Summary(d Driver) (string, error) {
+	text, err := c.Doc(d)
+	if err != nil {
+		return "", err
+	}
+	synopsis := new(doc.Package).Synopsis(text)
 	summary, ok := strings.CutPrefix(synopsis, "Package "+d.Library+" ")
 	if !ok {
 		return "", fmt.Errorf("%s: the package doc does not begin with %q", d.ID(), "Package "+d.Library)
