@@ -87,12 +87,8 @@ var core = []string{
 func TestFiles(t *testing.T) {
 	c := load(t)
 	for _, d := range c.Drivers {
-		names, err := c.Files(d)
-		if err != nil {
-			t.Fatal(err)
-		}
 		for _, want := range driverFiles {
-			if !slices.Contains(names, want) {
+			if _, err := os.Stat(filepath.Join("catalog", d.ID(), want)); err != nil {
 				t.Errorf("%s has no %s", d.ID(), want)
 			}
 		}
@@ -452,14 +448,13 @@ func load(t *testing.T) *catalog.Catalog {
 
 func parsed(t *testing.T, dir string, mode parser.Mode) map[string]*ast.File {
 	t.Helper()
-	c := load(t)
-	entries, err := fs.ReadDir(c.FS, dir)
+	entries, err := os.ReadDir(filepath.Join("catalog", dir))
 	if err != nil {
 		t.Fatal(err)
 	}
 	files := map[string]*ast.File{}
 	for _, e := range entries {
-		src, err := fs.ReadFile(c.FS, path.Join(dir, e.Name()))
+		src, err := os.ReadFile(filepath.Join("catalog", dir, e.Name()))
 		if err != nil {
 			t.Fatal(err)
 		}
