@@ -3,6 +3,7 @@ package asyncapiimpl_test
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"go/ast"
@@ -24,6 +25,7 @@ import (
 	"testing"
 
 	"github.com/asyncapi-impl/asyncapi-impl/catalog"
+	"github.com/asyncapi-impl/asyncapi-impl/internal/matrix"
 )
 
 var write = flag.Bool("write", false, "write the files that go generate ./catalog is to write")
@@ -186,6 +188,71 @@ func TestReadmeTable(t *testing.T) {
 		t.Fatalf("README.md lacks %q or %q", tableStart, tableEnd)
 	}
 	generated(t, "README.md", []byte(before+tableStart+table+tableEnd+after), "edit catalog/catalog.go")
+}
+
+// results is what the conformance suite found, of the newest full run that was
+// committed.
+const results = "internal/matrix/results"
+
+var ran = flag.String("results", "", "the directory of a full run's results, to compare with the committed ones (with -write: to commit)")
+
+// TestResults: a full run must find what the committed results say.
+func TestResults(t *testing.T) {
+	if *ran == "" {
+		t.Skip("no run to compare with: .ci/run gives one")
+	}
+	for _, d := range load(t).Drivers {
+		pattern := strings.ReplaceAll(d.ID(), "/", "-") + "*.jsonl"
+		now, err := filepath.Glob(filepath.Join(*ran, pattern))
+		if err != nil || len(now) == 0 {
+			t.Errorf("%s has no results in %s", d.ID(), *ran)
+		}
+		for _, file := range now {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			generated(t, filepath.Join(results, filepath.Base(file)), text, "go test . -run TestResults -write -results DIR")
+		}
+		committed, _ := filepath.Glob(filepath.Join(results, pattern))
+		if len(committed) != len(now) {
+			t.Errorf("%s: %d results are committed, the run had %d", d.ID(), len(committed), len(now))
+		}
+	}
+}
+
+// TestMatrix holds the tables that are made from the results.
+func TestMatrix(t *testing.T) {
+	all, err := matrix.Read(os.DirFS(results))
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := matrix.Splice(string(readme), matrix.Markdown(all))
+	if err != nil {
+		t.Fatal(err)
+	}
+	generated(t, "README.md", []byte(document), "commit the results")
+	texts := map[string][]string{}
+	for _, d := range load(t).Drivers {
+		texts[d.ID()] = matrix.Text(all, d.ID())
+		if len(texts[d.ID()]) == 0 {
+			t.Errorf("%s has no results in %s", d.ID(), results)
+		}
+	}
+	data, err := json.MarshalIndent(texts, "", "\t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	generated(t, "catalog/results.json", append(data, '\n'), "commit the results")
+	for _, r := range all {
+		if r.Outcome == "fail" {
+			t.Errorf("%s with %s: %s failed in the committed run", r.Driver, r.Broker, r.Check)
+		}
+	}
 }
 
 // TestImports: a driver needs the standard library and its one client library.

@@ -4,6 +4,7 @@ package catalog
 
 import (
 	"embed"
+	"encoding/json"
 	"fmt"
 	"go/doc"
 	"go/parser"
@@ -19,7 +20,7 @@ import (
 	asyncapiimpl "github.com/asyncapi-impl/asyncapi-impl"
 )
 
-//go:generate go test .. -run ^(TestTwins|TestReadmeTable)$ -write
+//go:generate go test .. -run ^(TestTwins|TestReadmeTable|TestMatrix)$ -write
 
 // drivers are the entries, the lead driver of each protocol first: it holds
 // the original of the files that stand identically in all of them.
@@ -46,6 +47,21 @@ var drivers = []Driver{
 //go:embed */*/*[^t].go */*/*[^s]t.go */*/*[^t]est.go */*/conformance_test.go */*/example_test.go
 //go:embed conformance/*[^t].go conformance/*[^s]t.go
 var files embed.FS
+
+// results say what the conformance suite found, for each driver.
+//
+//go:embed results.json
+var results []byte
+
+// Results tell how a driver did in the conformance suite: for each server how
+// many checks passed, and which were left out for which reason.
+func (c *Catalog) Results(d Driver) ([]string, error) {
+	var all map[string][]string
+	if err := json.Unmarshal(results, &all); err != nil {
+		return nil, err
+	}
+	return all[d.ID()], nil
+}
 
 // Suite is the directory of the conformance suite.
 const Suite = "conformance"

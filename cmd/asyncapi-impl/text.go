@@ -182,8 +182,12 @@ func (t *text) show(c *catalog.Catalog, d catalog.Driver) error {
 	if err != nil {
 		return err
 	}
+	results, err := c.Results(d)
+	if err != nil {
+		return err
+	}
 	if t.json {
-		return t.document(map[string]any{"driver": e, "files": names, "requires": requires(c, d)})
+		return t.document(map[string]any{"driver": e, "files": names, "requires": requires(c, d), "conformance": results})
 	}
 	t.printf("%s: %s\n", e.ID, e.Summary)
 	isDefault := "no"
@@ -212,6 +216,13 @@ func (t *text) show(c *catalog.Catalog, d catalog.Driver) error {
 		lines += strings.Count(string(src), "\n")
 	}
 	t.printf("  files     %d (%d lines), %s\n", len(names)-tests, lines, count(tests, "test file"))
+	for i, line := range results {
+		lead := ""
+		if i == 0 {
+			lead = "suite"
+		}
+		t.printf("  %-9s %s\n", lead, line)
+	}
 	t.printf("eject it: asyncapi-impl eject %s ./impl\n", e.ID)
 	return t.err
 }
