@@ -58,13 +58,8 @@ var kafka = use{
 		` + verifyHeader,
 }
 
-// kept is a session that the server keeps.
-const kept = `&impl.ServerBindings{ClientID: "e2e", CleanSession: new(false)}`
-
 var uses = []use{
 	kafka.by("kafka/segmentio"),
-	use{server: brokers.StartMosquitto, Server: kept, Decorate: setHeader, Verify: verifyHeader}.by("mqtt5/paho"),
-	use{server: brokers.StartMosquitto, Server: kept}.by("mqtt/paho"),
 }
 
 func (u use) by(driver string) use {
