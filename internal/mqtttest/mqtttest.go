@@ -149,7 +149,7 @@ func (h *hook) OnACLCheck(_ *mqtt.Client, topic string, _ bool) bool {
 // OnSessionEstablish keeps the packet identifiers of the two directions apart:
 // the broker has one set for both, and confuses them.
 func (h *hook) OnSessionEstablish(cl *mqtt.Client, _ packets.Packet) {
-	for range 300 {
+	for range 2_000 {
 		if _, err := cl.NextPacketID(); err != nil {
 			return
 		}
