@@ -64,16 +64,11 @@ var amqp = use{
 	Verify:   verifyHeader,
 }
 
-// kept is a session that the server keeps.
-const kept = `&impl.ServerBindings{ClientID: "e2e", CleanSession: new(false)}`
-
 var uses = []use{
 	kafka.by("kafka/segmentio"),
 	kafka.by("kafka/franz"),
 	amqp.by("amqp/rabbitmq"),
 	amqp.by("amqp/streadway"),
-	use{server: brokers.StartMosquitto, Server: kept, Decorate: setHeader, Verify: verifyHeader}.by("mqtt5/paho"),
-	use{server: brokers.StartMosquitto, Server: kept}.by("mqtt/paho"),
 	use{server: brokers.StartRedis, Lossy: true}.by("redis/goredis"),
 	use{
 		server:   brokers.StartRedis,
