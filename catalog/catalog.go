@@ -60,7 +60,7 @@ func (c *Catalog) Results(d Driver) ([]string, error) {
 	if err := json.Unmarshal(results, &all); err != nil {
 		return nil, err
 	}
-	return all[d.ID()], nil
+	return append([]string{}, all[d.ID()]...), nil
 }
 
 // Suite is the directory of the conformance suite.

@@ -34,7 +34,7 @@ type object map[string]any
 // outputs are the documents of the commands.
 var outputs = map[string]object{
 	"list":       {"drivers?": []entry{}, "names?": []string{}},
-	"show":       {"driver?": entry{}, "files?": []string{}, "requires?": []requirement{}, "go?": "", "file?": "", "source?": ""},
+	"show":       {"driver?": entry{}, "files?": []string{}, "requires?": []requirement{}, "go?": "", "file?": "", "source?": "", "conformance?": []string{}},
 	"eject":      ejected(object{"document?": document.Document{}, "choices?": []document.Choice{}}),
 	"new":        ejected(nil),
 	"status":     {"packages?": []own.Copy{}, "broken?": []object{{"dir": "", "error": failure}}, "dirs?": []string{}},

@@ -62,7 +62,7 @@ func (c *channels) close(channel *amqp.Channel) {
 		return // closed by an earlier call
 	}
 	select {
-	case _, _ = <-end: // told before the number is free
+	case <-end: // told before the number is free
 	default:
 		channel.Close()
 	}
