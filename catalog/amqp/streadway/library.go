@@ -62,7 +62,7 @@ func (c *channels) close(channel *amqp.Channel) {
 		return // closed by an earlier call
 	}
 	select {
-	case <-end: // told before the number is free
+	case _, _ = <-end: //nolint:staticcheck // told before the number is free; the value is an error that is nil
 	default:
 		channel.Close()
 	}
