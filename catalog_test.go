@@ -3,6 +3,7 @@ package asyncapiimpl_test
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"go/ast"
@@ -24,6 +25,7 @@ import (
 	"testing"
 
 	"github.com/asyncapi-impl/asyncapi-impl/catalog"
+	"github.com/asyncapi-impl/asyncapi-impl/internal/matrix"
 )
 
 var write = flag.Bool("write", false, "write the files that go generate ./catalog is to write")
@@ -87,31 +89,47 @@ var core = []string{
 func TestFiles(t *testing.T) {
 	c := load(t)
 	for _, d := range c.Drivers {
-		names, err := c.Files(d)
-		if err != nil {
-			t.Fatal(err)
-		}
 		for _, want := range driverFiles {
-			if !slices.Contains(names, want) {
+			if _, err := os.Stat(filepath.Join("catalog", d.ID(), want)); err != nil {
 				t.Errorf("%s has no %s", d.ID(), want)
 			}
 		}
 	}
 }
 
+// alike are more files that the drivers of a protocol share: those in which the
+// library is not seen.
+var alike = map[string][]string{
+	"kafka": {"server.go"},
+	"nats":  {"connection.go", "server.go"},
+	"ws":    {"auth.go", "channel.go", "dial.go", "envelope.go", "errors.go", "listen.go", "server.go", "side.go"},
+}
+
 // TestTwins holds the files that stand identically in several drivers to the
-// original: contract.go and security.go in all of them, bindings.go in those of
-// one protocol.
+// original: contract.go and security.go in all of them, bindings.go and those
+// of alike in the ones of a protocol. The scaffold of a driver has the first
+// two as well.
 func TestTwins(t *testing.T) {
 	c := load(t)
 	for _, d := range c.Drivers {
-		for name, from := range map[string]string{
-			"contract.go": original, "security.go": original, "bindings.go": c.Of(d.Protocol)[0].ID(),
-		} {
+		lead := c.Of(d.Protocol)[0].ID()
+		twins := map[string]string{"contract.go": original, "security.go": original, "bindings.go": lead}
+		for _, name := range alike[d.Protocol] {
+			twins[name] = lead
+		}
+		for name, from := range twins {
 			if from != d.ID() {
 				twin(t, from, d.ID(), name)
 			}
 		}
+		for _, name := range alike[d.Protocol] {
+			if lead := c.Of(d.Protocol)[0].ID(); lead != d.ID() {
+				twin(t, lead, d.ID(), name)
+			}
+		}
+	}
+	for _, name := range []string{"contract.go", "security.go"} {
+		twin(t, original, "../internal/scaffold/proto", name)
 	}
 }
 
@@ -170,6 +188,71 @@ func TestReadmeTable(t *testing.T) {
 		t.Fatalf("README.md lacks %q or %q", tableStart, tableEnd)
 	}
 	generated(t, "README.md", []byte(before+tableStart+table+tableEnd+after), "edit catalog/catalog.go")
+}
+
+// results is what the conformance suite found, of the newest full run that was
+// committed.
+const results = "internal/matrix/results"
+
+var ran = flag.String("results", "", "the directory of a full run's results, to compare with the committed ones (with -write: to commit)")
+
+// TestResults: a full run must find what the committed results say.
+func TestResults(t *testing.T) {
+	if *ran == "" {
+		t.Skip("no run to compare with: .ci/run gives one")
+	}
+	for _, d := range load(t).Drivers {
+		pattern := strings.ReplaceAll(d.ID(), "/", "-") + "*.jsonl"
+		now, err := filepath.Glob(filepath.Join(*ran, pattern))
+		if err != nil || len(now) == 0 {
+			t.Errorf("%s has no results in %s", d.ID(), *ran)
+		}
+		for _, file := range now {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			generated(t, filepath.Join(results, filepath.Base(file)), text, "go test . -run TestResults -write -results DIR")
+		}
+		committed, _ := filepath.Glob(filepath.Join(results, pattern))
+		if len(committed) != len(now) {
+			t.Errorf("%s: %d results are committed, the run had %d", d.ID(), len(committed), len(now))
+		}
+	}
+}
+
+// TestMatrix holds the tables that are made from the results.
+func TestMatrix(t *testing.T) {
+	all, err := matrix.Read(os.DirFS(results))
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := matrix.Splice(string(readme), matrix.Markdown(all))
+	if err != nil {
+		t.Fatal(err)
+	}
+	generated(t, "README.md", []byte(document), "commit the results")
+	texts := map[string][]string{}
+	for _, d := range load(t).Drivers {
+		texts[d.ID()] = matrix.Text(all, d.ID())
+		if len(texts[d.ID()]) == 0 {
+			t.Errorf("%s has no results in %s", d.ID(), results)
+		}
+	}
+	data, err := json.MarshalIndent(texts, "", "\t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	generated(t, "catalog/results.json", append(data, '\n'), "commit the results")
+	for _, r := range all {
+		if r.Outcome == "fail" {
+			t.Errorf("%s with %s: %s failed in the committed run", r.Driver, r.Broker, r.Check)
+		}
+	}
 }
 
 // TestImports: a driver needs the standard library and its one client library.
@@ -377,12 +460,12 @@ func exportData(t *testing.T) map[string]string {
 }
 
 // api lists the exported names of a package with their types, but for those
-// that mention the client library.
+// that mention the client library or are its, whatever they give.
 func api(pkg *types.Package, library string) map[string]string {
 	list := map[string]string{}
 	add := func(name string, t types.Type) {
 		text := types.TypeString(t, types.RelativeTo(pkg))
-		if library == "" || !strings.Contains(text, library) {
+		if !strings.HasSuffix(name, ".Native") && (library == "" || !strings.Contains(text, library)) {
 			list[name] = text
 		}
 	}
@@ -432,14 +515,13 @@ func load(t *testing.T) *catalog.Catalog {
 
 func parsed(t *testing.T, dir string, mode parser.Mode) map[string]*ast.File {
 	t.Helper()
-	c := load(t)
-	entries, err := fs.ReadDir(c.FS, dir)
+	entries, err := os.ReadDir(filepath.Join("catalog", dir))
 	if err != nil {
 		t.Fatal(err)
 	}
 	files := map[string]*ast.File{}
 	for _, e := range entries {
-		src, err := fs.ReadFile(c.FS, path.Join(dir, e.Name()))
+		src, err := os.ReadFile(filepath.Join("catalog", dir, e.Name()))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,6 +25,9 @@ type Capabilities struct {
 	// Requeues: a failed message comes again later, after others (amqp,
 	// jetstream), where a log gives the same message again first.
 	Requeues bool
+	// Overtaken: what was under way on a broken connection comes again after
+	// later messages, when the server has waited long enough (jetstream).
+	Overtaken bool
 	// Answered: Send waits for the handler and fails when it fails (http).
 	Answered bool
 	// Refuses: a message is refused, visibly for its sender, while no Receive

@@ -65,12 +65,12 @@ func closeInHandler(t *trial) {
 			closing = l.consumer.Close
 		}
 		in := l.receive(func(delivery) error { closing(); return nil })
-		sent := l.sendAside(text(0))
+		giveUp := l.sendUntil(text(0))
 		in.wait(1)
 		if err := in.endedWithin(2*time.Second + t.grace); !errors.Is(err, t.d.errors.Closed) {
 			t.fail("expected ErrClosed from Receive when its handler has closed it, got %s", describe(err))
 		}
-		sent()
+		giveUp()
 	}
 }
 
@@ -136,7 +136,7 @@ func closeBounded(t *trial) {
 	const timeout = 500 * time.Millisecond
 	l := t.open(setup{consumer: func(s *Settings) { s.Timeout = timeout }})
 	in := l.receive(func(delivery) error { release.wait(); return nil })
-	sent := l.sendAside(text(0))
+	giveUp := l.sendUntil(text(0))
 	in.wait(1)
 	began := time.Now()
 	l.subscriber.Close()
@@ -144,7 +144,7 @@ func closeBounded(t *trial) {
 	took := time.Since(began)
 	release.open()
 	in.ended()
-	sent()
+	giveUp()
 	if took > 2*timeout+t.grace {
 		t.fail("expected Close to give up waiting after %v, it took %v", timeout, took)
 	}

@@ -1,5 +1,7 @@
 package conformance
 
+import "time"
+
 var leakChecks = []check{
 	{name: "open-close-cycles", topic: "leaks", rows: []int{38},
 		promise: "Opening and closing again and again leaves no goroutine, connection or file descriptor behind.",
@@ -48,7 +50,7 @@ func openCloseCycles(t *trial) {
 func failedOpens(t *trial) {
 	url := t.deadURL()
 	for i := 0; i < t.pick(5, 50); i++ {
-		if producing, _ := t.opens(Settings{URL: url, Timeout: t.grace}); producing == nil {
+		if producing, _ := t.opens(Settings{URL: url, Timeout: time.Second}); producing == nil {
 			t.fatal("expected an error from a server that is down, got nil")
 		}
 	}

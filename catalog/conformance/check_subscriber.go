@@ -87,14 +87,14 @@ func (t *trial) shared(inboxes []*inbox, want []string) {
 
 func groupsShare(t *trial) {
 	n := t.pick(40, 1000)
-	l := t.open(setup{Channel: Channel{Group: "red", Partitions: 4}})
+	l := t.open(setup{Channel: Channel{Group: "red", Shared: true, Partitions: 4}})
 	red := []*inbox{l.receive(accept)}
-	other := t.open(setup{Channel: Channel{Group: "blue", Partitions: 4}, address: l.address})
+	other := t.open(setup{Channel: Channel{Group: "blue", Shared: true, Partitions: 4}, address: l.address})
 	blue := []*inbox{other.receive(accept)}
 	// The second member comes when the first has all partitions.
 	l.send(texts(0, n/2)...)
 	red[0].waitFor(texts(0, n/2)...)
-	member := t.open(setup{Channel: Channel{Group: "red", Partitions: 4}, Settings: Settings{Session: "red-2"}, address: l.address})
+	member := t.open(setup{Channel: Channel{Group: "red", Shared: true, Partitions: 4}, Settings: Settings{Session: "red-2"}, address: l.address})
 	red = append(red, member.receive(accept))
 	for i, payload := range texts(n/2, n) {
 		out := t.envelope(payload)

@@ -61,7 +61,7 @@ func (t *trial) behindTLS(front, client *tls.Config, works bool) {
 	plain := t.anyURL()
 	before, host, after, err := splitURL(withScheme(plain, t.d.secureScheme))
 	t.must(err, "the wiring's URL")
-	proxy, err := NewProxy(host, front)
+	proxy, err := newFront(host, front, t.d.greet)
 	t.must(err, "start a proxy")
 	t.Cleanup(proxy.Close)
 	s := t.settings(Settings{URL: before + proxy.Addr() + after, TLS: client, Timeout: 4 * time.Second})
@@ -79,7 +79,7 @@ func (t *trial) behindTLS(front, client *tls.Config, works bool) {
 	in := l.receive(accept)
 	if t.caps.NoServer {
 		before, host, after, _ = splitURL(withScheme(l.url, t.d.secureScheme))
-		proxy, err = NewProxy(host, front)
+		proxy, err = newFront(host, front, t.d.greet)
 		t.must(err, "start a proxy")
 		t.Cleanup(proxy.Close)
 		s.URL = before + proxy.Addr() + after

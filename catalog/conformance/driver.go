@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"time"
 )
 
@@ -90,6 +91,10 @@ type Channel struct {
 	// are kept while none of them is there: consumer group, queue group,
 	// durable consumer. Ignored where the address itself is the group (amqp).
 	Group string
+	// Shared: the group gets more than one member. Mqtt shares only what was
+	// subscribed to for that, and Mosquitto forgets such subscriptions when it
+	// is restarted.
+	Shared bool
 	// Partitions is how many the address has, where it has partitions. Zero
 	// and one: everything is in order.
 	Partitions int
@@ -121,6 +126,9 @@ type Driver[O EnvelopeOut, I EnvelopeIn] struct {
 
 	// SecureScheme is the URL scheme that turns TLS on. Optional.
 	SecureScheme string
+	// Greet passes on what a connection begins with in the clear, where TLS
+	// starts after that (nats), and tells the client that it will. Optional.
+	Greet func(client, server net.Conn) error
 	// Address makes an address that the protocol takes from a unique word of
 	// letters, digits and dashes. Optional.
 	Address func(word string) string

@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"errors"
+	"net"
 )
 
 // The checks are written against the types of this file, so that they need no
@@ -41,6 +42,7 @@ type driver struct {
 	reject       func(error) error
 	sendErrors   func(error) []error
 	secureScheme string
+	greet        func(client, server net.Conn) error
 	address      func(string) string
 	setKey       func(EnvelopeOut, string)
 	request      func(context.Context, publisher, EnvelopeOut) (EnvelopeIn, error)
@@ -53,7 +55,7 @@ type driver struct {
 func erase[O EnvelopeOut, I EnvelopeIn](d Driver[O, I]) *driver {
 	e := &driver{
 		name: d.Name, broker: d.Broker, caps: d.Capabilities, errors: d.Errors, reject: d.Reject,
-		sendErrors: d.SendErrors, secureScheme: d.SecureScheme, address: d.Address,
+		sendErrors: d.SendErrors, secureScheme: d.SecureScheme, greet: d.Greet, address: d.Address,
 		delete: d.Delete, foreign: d.Foreign, background: d.Background,
 	}
 	e.newEnvelope = func() EnvelopeOut { return d.NewEnvelope() }

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -109,6 +110,14 @@ func (l *link) settings(side string, change func(*Settings)) Settings {
 	if l.setup.Group != "" && side == "consumer" && s.Session == "" {
 		s.Session = l.setup.Group
 	}
+	if side != "consumer" {
+		s.Session = ""
+	}
+	if s.Session != "" {
+		// A session is the server's, not the address's: those of other checks,
+		// and of earlier runs, must not be taken up.
+		s.Session += "-" + l.address
+	}
 	if change != nil {
 		change(&s)
 	}
@@ -209,6 +218,22 @@ func (l *link) sendEach(envelopes []EnvelopeOut) func() error {
 		}
 	}()
 	return func() error { group.Wait(); return errors.Join(errs...) }
+}
+
+// sendUntil sends a text in another goroutine, for a handler that closes the
+// side that answers: where Send waits for it, Send goes on until the function
+// that is returned makes it give up.
+func (l *link) sendUntil(payload string) (giveUp func()) {
+	ctx, cancel := context.WithCancel(l.t.ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l.publisher.Send(ctx, l.t.envelope(payload))
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 func (t *trial) envelope(payload string) EnvelopeOut {

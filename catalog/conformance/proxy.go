@@ -21,6 +21,7 @@ type Proxy struct {
 	listener net.Listener
 	target   string
 	tls      *tls.Config
+	greet    func(client, server net.Conn) error
 	wait     sync.WaitGroup
 
 	mu       sync.Mutex
@@ -53,6 +54,15 @@ func NewProxy(target string, config *tls.Config) (*Proxy, error) {
 	p.wait.Add(1)
 	go p.accept()
 	return p, nil
+}
+
+// newFront is NewProxy for a protocol whose TLS starts after greet.
+func newFront(target string, config *tls.Config, greet func(client, server net.Conn) error) (*Proxy, error) {
+	p, err := NewProxy(target, config)
+	if err == nil && config != nil {
+		p.set(func() { p.greet = greet })
+	}
+	return p, err
 }
 
 // Addr is where it listens.
@@ -172,6 +182,21 @@ func (p *Proxy) connect(client net.Conn) {
 		linger(client)
 		client.Close()
 		return
+	}
+	p.mu.Lock()
+	greet := p.greet
+	p.mu.Unlock()
+	if greet != nil {
+		soon := time.Now().Add(5 * time.Second)
+		client.SetDeadline(soon)
+		server.SetDeadline(soon)
+		if greet(client, server) != nil {
+			client.Close()
+			server.Close()
+			return
+		}
+		client.SetDeadline(time.Time{})
+		server.SetDeadline(time.Time{})
 	}
 	if p.tls != nil {
 		client = tls.Server(client, p.tls)

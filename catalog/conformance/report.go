@@ -24,7 +24,7 @@ type Result struct {
 	Broker  string `json:"broker,omitempty"`
 	Check   string `json:"check"`
 	Topic   string `json:"topic"`
-	Promise string `json:"promise"`
+	Promise string `json:"-"` // as Checks tells it
 	Outcome string `json:"outcome"`
 	// Reason says why the check was left out.
 	Reason string `json:"reason,omitempty"`

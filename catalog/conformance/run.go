@@ -3,7 +3,6 @@ package conformance
 import (
 	"context"
 	"os"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -24,7 +23,7 @@ type check struct {
 }
 
 // checks are all of them, the slow ones first.
-var checks = slices.Concat(faultChecks, serverChecks, shutdownChecks, closeChecks, restartChecks, settleChecks,
+var checks = concat(faultChecks, serverChecks, shutdownChecks, closeChecks, restartChecks, settleChecks,
 	receiveChecks, sendChecks,
 	orderChecks, subscriberChecks, messageChecks, headerChecks, accessChecks, tlsChecks, replyChecks, foreignChecks, leakChecks)
 
@@ -43,6 +42,15 @@ func Checks() []Check {
 		all[i] = Check{c.name, c.topic, c.promise, c.rows}
 	}
 	return all
+}
+
+// concat is slices.Concat, which is younger than the Go of some drivers.
+func concat(all ...[]check) []check {
+	var checks []check
+	for _, some := range all {
+		checks = append(checks, some...)
+	}
+	return checks
 }
 
 // workers is how many checks run at once. They mostly wait, so it does not

@@ -14,12 +14,13 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/asyncapi-impl/asyncapi-impl/catalog"
+	"github.com/asyncapi-impl/asyncapi-impl/internal/own"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/problem"
 )
 
 const description = `Drivers for the protocols of AsyncAPI documents, written into your module as source that you own.
 
-Exit status: 0 done, 1 failed and nothing changed, 2 usage, 3 a check found something, 4 files in the way, 130 interrupted.`
+Exit status: 0 done, 1 failed and nothing changed, 2 usage, 3 a check found something, 4 needs your decision, 130 interrupted; asyncapi-impl help exit-codes says more.`
 
 type cli struct {
 	Chdir   string `short:"C" placeholder:"DIR" help:"Run in DIR."`
@@ -30,6 +31,16 @@ type cli struct {
 	List       listCmd       `cmd:"" help:"List the drivers."`
 	Show       showCmd       `cmd:"" help:"Show a driver, or its source."`
 	Eject      ejectCmd      `cmd:"" help:"Write drivers into your module."`
+	Status     statusCmd     `cmd:"" help:"Show what is ejected and how it stands."`
+	Diff       diffCmd       `cmd:"" help:"Show what you or the catalog changed."`
+	Update     updateCmd     `cmd:"" help:"Take over what changed in the catalog, and keep your edits."`
+	Verify     verifyCmd     `cmd:"" help:"Check what is ejected, for CI."`
+	Remove     removeCmd     `cmd:"" help:"Take an ejected package away."`
+	Adopt      adoptCmd      `cmd:"" help:"Give a copy made by hand its manifest."`
+	Doctor     doctorCmd     `cmd:"" help:"Look for what is broken here."`
+	New        newCmd        `cmd:"" help:"Begin a driver of your own."`
+	Help       helpCmd       `cmd:"" help:"Explain exit-codes, environment, manifest or own-driver."`
+	Schema     schemaCmd     `cmd:"" help:"Print the JSON Schema of the manifest or of what a command prints with --json."`
 	Version    versionCmd    `cmd:"" help:"Show the version."`
 	Completion completionCmd `cmd:"" help:"Write a completion script for a shell."`
 }
@@ -86,8 +97,13 @@ func (c *cli) run(ctx context.Context, args []string, out *text) (err error) {
 	if err != nil {
 		return err
 	}
+	wd, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	command.Bind(parser, c)
 	command.BindTo(ctx, (*context.Context)(nil))
-	return command.Run(drivers, out)
+	return command.Run(drivers, &own.Session{Catalog: drivers, Source: source(drivers), WorkingDir: wd}, out)
 }
 
 func (c *cli) parser(out io.Writer) (*kong.Kong, error) {

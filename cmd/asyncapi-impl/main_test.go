@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/asyncapi-impl/asyncapi-impl/internal/problem"
 )
 
 func TestFlagsFirst(t *testing.T) {
@@ -73,6 +75,29 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
+// TestHelp holds the help to the codes that there are, and every command's
+// document to a schema.
+func TestHelp(t *testing.T) {
+	words, err := helpTexts.ReadFile("help/exit-codes.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range problem.Codes {
+		if !strings.Contains(string(words), "\n  "+code+" ") {
+			t.Errorf("help exit-codes lacks %s", code)
+		}
+	}
+	parser, err := new(cli).parser(io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range parser.Model.Children {
+		if _, ok := outputs[command.Name]; !ok && command.Name != "schema" {
+			t.Errorf("%s has no schema", command.Name)
+		}
+	}
+}
+
 const (
 	maxBinary = 8 << 20
 	// The bound for a whole process is 20 ms on a quiet machine; a busy one
@@ -122,7 +147,7 @@ func TestDependencies(t *testing.T) {
 	modules := slices.Compact(strings.Fields(string(out)))
 	for _, m := range modules {
 		switch m {
-		case "github.com/alecthomas/kong", "golang.org/x/mod", "github.com/asyncapi-impl/asyncapi-impl":
+		case "github.com/alecthomas/kong", "github.com/rogpeppe/go-internal", "go.yaml.in/yaml/v4", "golang.org/x/mod", "golang.org/x/sys", "golang.org/x/term", "github.com/asyncapi-impl/asyncapi-impl":
 		default:
 			t.Errorf("%s is linked into the command", m)
 		}

@@ -3,16 +3,19 @@ package main
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"runtime"
 	"strings"
 	"text/tabwriter"
 
+	"golang.org/x/term"
+
 	"github.com/asyncapi-impl/asyncapi-impl/catalog"
+	"github.com/asyncapi-impl/asyncapi-impl/internal/document"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/gomod"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/manifest"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/plan"
@@ -27,7 +30,8 @@ type text struct {
 	stderr io.Writer
 	json   bool
 	bold   bool
-	err    error // the first from stdout
+	err    error          // the first from stdout
+	more   map[string]any // what else belongs into the document
 }
 
 func newText(stdout, stderr io.Writer) *text { return &text{stdout: stdout, stderr: stderr} }
@@ -47,17 +51,13 @@ func (t *text) printf(format string, args ...any) { _, _ = fmt.Fprintf(t, format
 
 func (t *text) colour(when string) {
 	t.bold = when == "always" || when == "auto" && os.Getenv("NO_COLOR") == "" &&
-		os.Getenv("TERM") != "dumb" && isTerminal(os.Stderr)
-}
-
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+		os.Getenv("TERM") != "dumb" && term.IsTerminal(int(os.Stderr.Fd()))
 }
 
 // document is the one JSON document of a run.
 func (t *text) document(body map[string]any) error {
 	body["schema"] = 1
+	maps.Copy(body, t.more)
 	if _, failed := body["error"]; !failed {
 		body["ok"] = true
 	}
@@ -72,24 +72,32 @@ func (t *text) failure(err error) int {
 	if err == nil {
 		return 0
 	}
-	p := &problem.Error{Code: problem.Internal, Exit: problem.ExitFailed, Message: err.Error()}
-	errors.As(err, &p)
+	p := asProblem(err)
 	if t.json {
-		body := map[string]any{"code": p.Code, "message": p.Message}
-		if p.Hint != "" {
-			body["hint"] = p.Hint
-		}
-		if p.Files != nil {
-			body["files"] = p.Files
-		}
-		_ = t.document(map[string]any{"ok": false, "error": body})
-		return p.Exit
+		_ = t.document(map[string]any{"ok": false, "error": failed(p)})
+	} else {
+		t.problem(p)
 	}
+	return p.Exit
+}
+
+// failed is an error in JSON.
+func failed(p *problem.Error) map[string]any {
+	body := map[string]any{"code": p.Code, "message": p.Message}
+	if p.Hint != "" {
+		body["hint"] = p.Hint
+	}
+	if p.Files != nil {
+		body["files"] = p.Files
+	}
+	return body
+}
+
+func (t *text) problem(p *problem.Error) {
 	t.say("error", "1;31", p.Message)
 	if p.Hint != "" {
 		t.say("hint", "1", p.Hint)
 	}
-	return p.Exit
 }
 
 // say writes a line to stderr.
@@ -174,8 +182,12 @@ func (t *text) show(c *catalog.Catalog, d catalog.Driver) error {
 	if err != nil {
 		return err
 	}
+	results, err := c.Results(d)
+	if err != nil {
+		return err
+	}
 	if t.json {
-		return t.document(map[string]any{"driver": e, "files": names, "requires": requires(c, d)})
+		return t.document(map[string]any{"driver": e, "files": names, "requires": requires(c, d), "conformance": results})
 	}
 	t.printf("%s: %s\n", e.ID, e.Summary)
 	isDefault := "no"
@@ -204,6 +216,13 @@ func (t *text) show(c *catalog.Catalog, d catalog.Driver) error {
 		lines += strings.Count(string(src), "\n")
 	}
 	t.printf("  files     %d (%d lines), %s\n", len(names)-tests, lines, count(tests, "test file"))
+	for i, line := range results {
+		lead := ""
+		if i == 0 {
+			lead = "suite"
+		}
+		t.printf("  %-9s %s\n", lead, line)
+	}
 	t.printf("eject it: asyncapi-impl eject %s ./impl\n", e.ID)
 	return t.err
 }
@@ -250,6 +269,23 @@ func (t *text) source(d catalog.Driver, name string, src []byte) error {
 	return t.err
 }
 
+func (t *text) topic(name string, words []byte) error {
+	if t.json {
+		return t.document(map[string]any{"topic": name, "text": string(words)})
+	}
+	t.printf("%s", words)
+	return t.err
+}
+
+// schema writes a JSON Schema, which is a document of its own, with or without
+// --json.
+func (t *text) schema(s object) error {
+	enc := json.NewEncoder(t)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(s)
+}
+
 func (t *text) script(shell string, script []byte) error {
 	if t.json {
 		return t.document(map[string]any{"shell": shell, "script": string(script)})
@@ -288,6 +324,40 @@ func (t *text) eject(p *plan.Plan, dryRun bool) error {
 	} else {
 		t.ejected(p)
 	}
+	return t.err
+}
+
+// chosen tells which drivers a document needs. It comes before anything is
+// ejected, which may fail, so it is no result and does not go to stdout.
+func (t *text) chosen(name string, doc *document.Document, choices []document.Choice) {
+	if t.json {
+		t.more = map[string]any{"document": doc, "choices": choices}
+		return
+	}
+	_, _ = fmt.Fprintf(t.stderr, "%s (AsyncAPI %s): %s\n", name, doc.Version, count(len(doc.Servers), "server"))
+	for _, c := range choices {
+		driver := c.Driver
+		switch {
+		case driver == "":
+			driver = "no driver"
+		case c.Default:
+			driver += " (default)"
+		}
+		_, _ = fmt.Fprintf(t.stderr, "  %s → %s, for %s\n", c.Protocol, driver, strings.Join(c.Servers, ", "))
+	}
+	for _, c := range choices {
+		if c.Driver == "" {
+			t.say("warning", "1;33", fmt.Sprintf("no driver for %s; write your own: asyncapi-impl new %s", c.Needs, c.Needs))
+		}
+	}
+}
+
+// nothing is an eject without a driver.
+func (t *text) nothing() error {
+	if t.json {
+		return t.document(map[string]any{"packages": []any{}, "dryRun": false, "requires": []any{}, "next": []any{}, "notes": []any{}})
+	}
+	t.say("note", "1", "nothing to eject")
 	return t.err
 }
 
@@ -331,7 +401,8 @@ func (t *text) ejected(p *plan.Plan) {
 	for _, pkg := range p.Packages {
 		t.printf("ejected %s %s → %s (%s)\n", pkg.Driver, pkg.Version, pkg.Dir, counts(pkg))
 		if pkg.Undo != "" {
-			t.say("note", "1", "what was overwritten is in "+pkg.Undo)
+			t.say("note", "1", fmt.Sprintf("overwrote %s; undo: asyncapi-impl update --abort %s",
+				count(pkg.Count(plan.Overwrote), "file"), pkg.Dir))
 		}
 	}
 	for _, r := range p.Requires {
@@ -347,6 +418,24 @@ func (t *text) ejected(p *plan.Plan) {
 			t.printf("import %q\n", pkg.Import)
 		}
 	}
+}
+
+func (t *text) created(p *plan.Plan, dryRun bool) error {
+	if t.json || dryRun {
+		return t.eject(p, dryRun)
+	}
+	for _, n := range p.Notes {
+		t.say("note", "1", n)
+	}
+	own, rest := p.Packages[0], p.Packages[1:]
+	t.printf("created %s (package %s, %s; nothing is implemented yet)\n", own.Dir, own.Name, count(len(own.Files), "file"))
+	for _, pkg := range rest {
+		t.printf("ejected %s %s → %s (%s)\n", pkg.Driver, pkg.Version, pkg.Dir, counts(pkg))
+	}
+	for _, n := range p.Next {
+		t.printf("next: %s\n", n)
+	}
+	return t.err
 }
 
 // counts says how many files there are of each kind.

@@ -62,6 +62,7 @@ type Server struct {
 	SecureAddr    string // TLS, and User with Password
 	MutualTLSAddr string // TLS with a client certificate, and no password
 	SASLAddr      string // Kafka: User with Password, no TLS
+	WebSocketAddr string // Mosquitto: as Addr
 
 	// RabbitMQ's other protocols; it speaks AMQP 1.0 on its AMQP ports.
 	MQTTAddr, SecureMQTTAddr   string
@@ -76,7 +77,9 @@ type Server struct {
 	ports     []*port
 	prepare   func(context.Context) error // before the first start
 	processes []*process                  // in the order of their start
+	password  func(string) error          // for SetPassword, nil where that is not possible
 	proxied   chan [2]string
+	ctl       []string // the environment of rabbitmqctl
 
 	mu sync.Mutex // one Kill, Restart, Stop, Pause, Resume at a time
 }
@@ -152,6 +155,18 @@ func (s *Server) Proxied(t testing.TB) (listen, upstream string) {
 		t.Fatalf("brokers: all %d proxied listeners of %s are in use", cap(s.proxied), s.Name)
 		return "", ""
 	}
+}
+
+// SetPassword makes SecureAddr take another password for User. Only NATS, which
+// also ends the connections that logged in with the one before, and Mosquitto
+// can.
+func (s *Server) SetPassword(password string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.password == nil {
+		return errors.New("brokers: the password of " + s.Name + " can't be changed")
+	}
+	return s.password(password)
 }
 
 func (s *Server) start(ctx context.Context) error {

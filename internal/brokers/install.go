@@ -15,15 +15,16 @@ import (
 const log4jVersion = "2.25.5"
 
 // Install installs what is missing of the programs that the brokers need:
-// Debian packages, and Kafka with Maven in the user's cache directory. With
-// everything in place it does nothing and needs no network.
+// Debian packages, and in the user's cache directory Kafka with Maven and a
+// library of Node's with npm. With everything in place it does nothing and
+// needs no network.
 func Install(ctx context.Context, out io.Writer) error {
 	var packages []string
 	for _, p := range []struct {
 		name    string
 		present func() (string, error)
 	}{
-		{"openjdk-17-jre-headless", lookPath("java")},
+		{"openjdk-17-jdk-headless", lookPath("javac")}, // the broker, and a client from its source
 		{"maven", func() (string, error) {
 			if kafkaInstalled() {
 				return "", nil
@@ -32,11 +33,22 @@ func Install(ctx context.Context, out io.Writer) error {
 		}},
 		{"rabbitmq-server", rabbitMQServer},
 		{"mosquitto", lookPath("mosquitto")},
+		{"mosquitto-clients", lookPath("mosquitto_pub")},
 		{"redis-server", lookPath("redis-server")},
 		{"nats-server", lookPath("nats-server")},
 		{"netcat-openbsd", lookPath("nc")},
 		{"socat", lookPath("socat")},
 		{"iputils-ping", lookPath("ping")},
+		{"python3-pika", func() (string, error) { return PythonWith("pika") }}, // another client of RabbitMQ
+		{"nodejs", lookPath("node")},
+		{"npm", lookPath("npm")},
+		{"chromium", lookPath("chromium")},
+		{"python3-pip", func() (string, error) {
+			if _, err := NATSPython(); err == nil {
+				return "", nil
+			}
+			return "", exec.CommandContext(ctx, "python3", "-m", "pip", "--version").Run()
+		}},
 	} {
 		if _, err := p.present(); err != nil {
 			packages = append(packages, p.name)
@@ -45,7 +57,22 @@ func Install(ctx context.Context, out io.Writer) error {
 	if err := installPackages(ctx, out, packages); err != nil {
 		return err
 	}
-	return installKafka(ctx, out)
+	return errors.Join(installKafka(ctx, out), installNodeModules(ctx, out), installNATSPython(ctx, out))
+}
+
+// PythonWith looks for a Python that has a module. Debian's packages are for
+// Debian's Python, which need not be the first on the PATH.
+func PythonWith(module string) (string, error) {
+	var err error
+	for _, python := range []string{"/usr/bin/python3", "python3"} {
+		var path string
+		if path, err = exec.LookPath(python); err == nil {
+			if err = exec.Command(path, "-c", "import "+module).Run(); err == nil {
+				return path, nil
+			}
+		}
+	}
+	return "", err
 }
 
 // lookPath also looks where Debian keeps servers, which is not on every
@@ -120,12 +147,60 @@ func disableServices(ctx context.Context, out io.Writer, packages []string) erro
 }
 
 func kafkaInstalled() bool {
-	dir, err := kafkaJars()
+	dir, err := KafkaJars()
 	if err != nil {
 		return false
 	}
 	_, err = os.Stat(dir)
 	return err == nil
+}
+
+// natsPythonVersion is the release of nats-py that tests use.
+const natsPythonVersion = "2.16.0"
+
+// NATSPython gives the directory of nats-py, a client of NATS in Python.
+func NATSPython() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "asyncapi-impl", "nats-py-"+natsPythonVersion)
+	if _, err := os.Stat(dir); err != nil {
+		return "", missing(err)
+	}
+	return dir, nil
+}
+
+func installNATSPython(ctx context.Context, out io.Writer) (err error) {
+	if _, err := NATSPython(); err == nil {
+		return nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return err
+	}
+	parent := filepath.Join(cache, "asyncapi-impl")
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp(parent, "nats-py-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	dir := filepath.Join(work, "library")
+	if err := command(ctx, out, "", "python3", "-m", "pip", "install", "--quiet", "--target", dir, "nats-py=="+natsPythonVersion); err != nil {
+		return err
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return err
+	}
+	if err := os.Rename(dir, filepath.Join(parent, "nats-py-"+natsPythonVersion)); err != nil {
+		if _, there := NATSPython(); there != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // installKafka fetches Kafka and what it depends on. The directory gets its
@@ -134,7 +209,7 @@ func installKafka(ctx context.Context, out io.Writer) (err error) {
 	if kafkaInstalled() {
 		return nil
 	}
-	dir, err := kafkaJars()
+	dir, err := KafkaJars()
 	if err != nil {
 		return err
 	}
@@ -181,6 +256,31 @@ func installKafka(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	return nil
+}
+
+// nodeWS is the version of Node's WebSocket library.
+const nodeWS = "8.18.3"
+
+// NodeModules is the directory in which Node finds the libraries that tests
+// use, ws among them; as NODE_PATH it makes them known. It need not exist.
+func NodeModules() (string, error) {
+	cache, err := os.UserCacheDir()
+	return filepath.Join(cache, "asyncapi-impl", "ws-"+nodeWS, "node_modules"), err
+}
+
+func installNodeModules(ctx context.Context, out io.Writer) error {
+	dir, err := NodeModules()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "ws")); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return command(ctx, out, "", "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts",
+		"--prefix", filepath.Dir(dir), "ws@"+nodeWS)
 }
 
 func command(ctx context.Context, out io.Writer, dir string, argv ...string) error {

@@ -35,7 +35,7 @@ func configureKafka(s *Server) error {
 	if err != nil {
 		return missing(err)
 	}
-	jars, err := kafkaJars()
+	jars, err := KafkaJars()
 	if err != nil {
 		return err
 	}
@@ -185,8 +185,8 @@ func (s *Server) keystore() (string, error) {
 	return s.write("keystore.pem", string(key)+string(cert))
 }
 
-// kafkaJars is where the installer keeps Kafka.
-func kafkaJars() (string, error) {
+// KafkaJars is where the installer keeps Kafka.
+func KafkaJars() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err

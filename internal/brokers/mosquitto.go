@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -30,23 +31,41 @@ func Mosquitto(t testing.TB) *Server { t.Helper(); return mosquitto.shared(t) }
 // StartMosquitto is a [Mosquitto] of the test's own.
 func StartMosquitto(t testing.TB) *Server { t.Helper(); return mosquitto.private(t) }
 
+// RefusedTopic is one that nobody may send to on Mosquitto's Addr.
+const RefusedTopic = "refused/address"
+
+// writePasswords gives the name of the file that holds them.
+func (s *Server) writePasswords(password string) (string, error) {
+	const salt, rounds = "twelve bytes", 101 // Mosquitto wants that many
+	hash, err := pbkdf2.Key(sha512.New, password, []byte(salt), rounds, sha512.Size)
+	if err != nil {
+		return "", err
+	}
+	encode := base64.StdEncoding.EncodeToString
+	entry := fmt.Sprintf("$7$%d$%s$%s", rounds, encode([]byte(salt)), encode(hash))
+	return s.write("passwords", User+":"+entry+"\n"+Limited+":"+entry+"\n")
+}
+
 func configureMosquitto(s *Server) error {
 	server, err := lookPath("mosquitto")()
 	if err != nil {
 		return missing(err)
 	}
-	if err := s.listenAll(&s.Addr, &s.SecureAddr, &s.MutualTLSAddr); err != nil {
+	if err := s.listenAll(&s.Addr, &s.SecureAddr, &s.MutualTLSAddr, &s.WebSocketAddr); err != nil {
 		return err
 	}
 	s.URL = "mqtt://" + s.Addr
-	const salt, rounds = "twelve bytes", 101 // Mosquitto wants that many
-	hash, err := pbkdf2.Key(sha512.New, Password, []byte(salt), rounds, sha512.Size)
+	s.password = func(password string) error {
+		if _, err := s.writePasswords(password); err != nil {
+			return err
+		}
+		return s.each(func(p *process) error { return signal(p.cmd.Process.Pid, syscall.SIGHUP) })
+	}
+	passwords, err := s.writePasswords(Password)
 	if err != nil {
 		return err
 	}
-	encode := base64.StdEncoding.EncodeToString
-	password := fmt.Sprintf("$7$%d$%s$%s", rounds, encode([]byte(salt)), encode(hash))
-	passwords, err := s.write("passwords", User+":"+password+"\n"+Limited+":"+password+"\n")
+	rules, err := s.write("rules", "topic readwrite #\ntopic read $SYS/#\ntopic deny "+RefusedTopic+"\n")
 	if err != nil {
 		return err
 	}
@@ -77,7 +96,10 @@ func configureMosquitto(s *Server) error {
 		"certfile " + s.Certs.ServerFile,
 		"keyfile " + s.Certs.ServerKeyFile,
 	}
-	if err := listener(s.Addr, "allow_anonymous true"); err != nil {
+	if err := listener(s.Addr, "allow_anonymous true", "acl_file "+rules); err != nil {
+		return err
+	}
+	if err := listener(s.WebSocketAddr, "allow_anonymous true", "protocol websockets"); err != nil {
 		return err
 	}
 	if err := listener(s.SecureAddr, append(tls, "password_file "+passwords, "acl_file "+topics)...); err != nil {

@@ -4,8 +4,13 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
+
+// RefusedSubject is one on which [Server.Addr] of NATS takes no message and no
+// subscription.
+const RefusedSubject = "refused"
 
 var nats = kind{name: "nats", configure: configureNATS}
 
@@ -29,22 +34,28 @@ func configureNATS(s *Server) error {
 		return fmt.Sprintf("tls { ca_file: %q, cert_file: %q, key_file: %q, verify: %t }\n",
 			s.Certs.CAFile, s.Certs.ServerFile, s.Certs.ServerKeyFile, verify)
 	}
+	write := func(name, addr, settings string) (string, error) {
+		return s.write(name+".conf", fmt.Sprintf("listen: %q\njetstream { store_dir: %q }\n%s", addr, filepath.Join(s.dir, name), settings))
+	}
+	login := func(password string) string {
+		return tls(false) + fmt.Sprintf("authorization { users: [\n"+
+			"{ user: %q, password: %q }\n"+
+			"{ user: %q, password: %[2]q, permissions: { publish: { deny: \">\" }, subscribe: { deny: \">\" } } }\n"+
+			"] }\n", User, password, Limited)
+	}
 	for _, listener := range []struct{ name, addr, settings string }{
-		{"plain", s.Addr, ""},
-		{"secure", s.SecureAddr, tls(false) +
-			fmt.Sprintf("authorization { users: [\n"+
-				"{ user: %q, password: %q }\n"+
-				"{ user: %q, password: %[2]q, permissions: { publish: { deny: \">\" }, subscribe: { deny: \">\" } } }\n"+
-				"] }\n", User, Password, Limited)},
+		{"plain", s.Addr, fmt.Sprintf("authorization { users: [\n"+
+			"{ user: anyone, password: \"\", permissions: { publish: { deny: %q }, subscribe: { deny: %[1]q } } }\n"+
+			"] }\nno_auth_user: anyone\n", RefusedSubject)},
+		{"secure", s.SecureAddr, login(Password)},
 		{"mtls", s.MutualTLSAddr, tls(true)},
 	} {
 		name := "nats-" + listener.name
-		config, err := s.write(name+".conf", fmt.Sprintf("listen: %q\njetstream { store_dir: %q }\n%s",
-			listener.addr, filepath.Join(s.dir, name), listener.settings))
+		config, err := write(name, listener.addr, listener.settings)
 		if err != nil {
 			return err
 		}
-		s.process(&process{
+		p := &process{
 			name: name,
 			argv: []string{server, "-c", config},
 			ready: func(ctx context.Context) error {
@@ -55,7 +66,16 @@ func configureNATS(s *Server) error {
 				}
 				return err
 			},
-		})
+		}
+		s.process(p)
+		if listener.name == "secure" {
+			s.password = func(password string) error {
+				if _, err := write(name, listener.addr, login(password)); err != nil || p.cmd == nil {
+					return err
+				}
+				return signal(p.cmd.Process.Pid, syscall.SIGHUP)
+			}
+		}
 	}
 	return nil
 }

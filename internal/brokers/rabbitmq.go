@@ -6,7 +6,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -41,6 +43,42 @@ func StartRabbitMQ(t testing.TB) *Server {
 	t.Helper()
 	skipWithoutRabbitMQ(t)
 	return rabbitMQ.private(t)
+}
+
+// Manage asks RabbitMQ's management plugin, as in GET overview.
+func (s *Server) Manage(ctx context.Context, method, path, body string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+s.ManagementAddr+"/api/"+path, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.SetBasicAuth("guest", "guest")
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode >= 300 {
+		err = fmt.Errorf("brokers: %s %s: %s: %s", method, path, response.Status, answer)
+	}
+	return answer, err
+}
+
+// RabbitMQCtl runs rabbitmqctl on RabbitMQ, for what the management plugin
+// can't do.
+func (s *Server) RabbitMQCtl(ctx context.Context, args ...string) error {
+	server, err := rabbitMQServer()
+	if err != nil {
+		return err
+	}
+	ctl := filepath.Join(filepath.Dir(server), "rabbitmqctl")
+	cmd := exec.CommandContext(ctx, ctl, args...)
+	cmd.Env = append(os.Environ(), s.ctl...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("brokers: rabbitmqctl %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return nil
 }
 
 // elsewhere is the server at AMQP_URL, where a test may use it.
@@ -153,6 +191,10 @@ func configureRabbitMQ(s *Server) error {
 		return err
 	}
 
+	s.ctl = []string{
+		"HOME=" + s.dir, "ERL_EPMD_ADDRESS=127.0.0.1", "ERL_EPMD_PORT=" + namesPort,
+		"RABBITMQ_CONF_ENV_FILE=" + environment, "RABBITMQ_NODENAME=asyncapi-impl@localhost",
+	}
 	// Erlang would start a daemon for the names of its nodes that listens on
 	// all interfaces and outlives them. This one is a child like the others.
 	s.process(&process{

@@ -34,24 +34,9 @@ func TestRabbitMQKeepsItsMessagesOverACrash(t *testing.T) {
 // manage asks the management plugin.
 func manage(t *testing.T, s *brokers.Server, method, path, body string) []byte {
 	t.Helper()
-	url := "http://" + s.ManagementAddr + "/api/" + path
-	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	answer, err := s.Manage(t.Context(), method, path, body)
 	if err != nil {
 		t.Fatal(err)
-	}
-	request.SetBasicAuth(s.User, s.Password)
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if response.StatusCode >= 300 {
-		t.Fatalf("%s %s: %s: %s", method, path, response.Status, answer)
 	}
 	return answer
 }

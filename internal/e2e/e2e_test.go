@@ -58,8 +58,23 @@ var kafka = use{
 		` + verifyHeader,
 }
 
+var amqp = use{
+	server:   brokers.StartRabbitMQ,
+	Decorate: setHeader,
+	Verify:   verifyHeader,
+}
+
 var uses = []use{
 	kafka.by("kafka/segmentio"),
+	kafka.by("kafka/franz"),
+	amqp.by("amqp/rabbitmq"),
+	amqp.by("amqp/streadway"),
+	use{server: brokers.StartRedis, Lossy: true}.by("redis/goredis"),
+	use{
+		server:   brokers.StartRedis,
+		Channel:  `&impl.ChannelBindings{Operation: &impl.OperationBindings{Group: "e2e"}}`,
+		Decorate: setHeader, Verify: verifyHeader,
+	}.by("redis/streams"),
 }
 
 func (u use) by(driver string) use {
@@ -165,7 +180,7 @@ func TestEjectedSuite(t *testing.T) {
 	test := func(url string, args ...string) (string, error) {
 		cmd := exec.Command("go", append([]string{"test", "-count=1", "-v", "./impl/kafka"}, args...)...)
 		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "KAFKA_URL="+url)
+		cmd.Env = append(os.Environ(), "KAFKA_URL="+url, "ASYNCAPI_IMPL_RESULTS=")
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}

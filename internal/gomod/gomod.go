@@ -27,8 +27,12 @@ type Module struct {
 	// Vendor says that the go command builds from vendor/.
 	Vendor bool
 
-	data []byte
+	data     []byte
+	requires map[string]string
 }
+
+// Version is the one that go.mod requires of a module, empty if it does not.
+func (m *Module) Version(path string) string { return m.requires[path] }
 
 // Find walks up from dir to the nearest go.mod.
 func Find(dir string) (*Module, error) {
@@ -62,7 +66,10 @@ func read(root, file string, data []byte) (*Module, error) {
 		return nil, problem.New(problem.BadModule, "%s has no module line", file).
 			WithHint("go mod edit -module example.com/app")
 	}
-	m := &Module{Root: root, Path: f.Module.Mod.Path, Go: "1.16", data: data}
+	m := &Module{Root: root, Path: f.Module.Mod.Path, Go: "1.16", data: data, requires: map[string]string{}}
+	for _, r := range f.Require {
+		m.requires[r.Mod.Path] = r.Mod.Version
+	}
 	if f.Go != nil {
 		m.Go = f.Go.Version
 	}
@@ -99,14 +106,10 @@ func (m *Module) Require(want []module.Version) ([]Change, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	have := map[string]string{}
-	for _, r := range f.Require {
-		have[r.Mod.Path] = r.Mod.Version
-	}
 	var changes []Change
 	changed := false
 	for _, w := range want {
-		c := Change{Action: Keep, Path: w.Path, Want: w.Version, Have: have[w.Path]}
+		c := Change{Action: Keep, Path: w.Path, Want: w.Version, Have: m.Version(w.Path)}
 		if c.Have == "" || semver.Compare(c.Have, c.Want) < 0 {
 			c.Action = Raise
 			if c.Have == "" {

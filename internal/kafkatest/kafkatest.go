@@ -7,6 +7,7 @@ import (
 	"crypto/pbkdf2"
 	"crypto/sha256"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -182,15 +184,53 @@ func Foreign() *conformance.Foreign {
 	}
 }
 
-// foreign stays on the URL's host: the server would send it past the proxy.
 func foreign(url string, options ...kgo.Opt) (*kgo.Client, error) {
-	hosts := seeds(url)
-	return kgo.NewClient(append(options, kgo.SeedBrokers(hosts...), kgo.Dialer(func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, hosts[0])
-	}))...)
+	return kgo.NewClient(append(options, kgo.SeedBrokers(seeds(url)...), kgo.Dialer(only(url)))...)
+}
+
+// only dials the URL's host: the server would send the client past the proxy.
+func only(url string) func(ctx context.Context, network, _ string) (net.Conn, error) {
+	host := seeds(url)[0]
+	return func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, host)
+	}
 }
 
 func seeds(url string) []string {
-	_, hosts, _ := strings.Cut(url, "://")
-	return strings.Split(hosts, ",")
+	if _, hosts, ok := strings.Cut(url, "://"); ok {
+		url = hosts
+	}
+	return strings.Split(url, ",")
+}
+
+// Segmentio is kafka-go's client.
+func Segmentio() *conformance.Foreign {
+	return &conformance.Foreign{
+		Send: func(ctx context.Context, url, address string, payload []byte, headers map[string]string) error {
+			transport := &kafka.Transport{Dial: only(url)}
+			defer transport.CloseIdleConnections()
+			w := &kafka.Writer{
+				Addr: kafka.TCP(seeds(url)...), Topic: address, RequiredAcks: kafka.RequireAll, BatchTimeout: time.Millisecond, Transport: transport,
+			}
+			m := kafka.Message{Value: payload}
+			for key, value := range headers {
+				m.Headers = append(m.Headers, kafka.Header{Key: key, Value: []byte(value)})
+			}
+			err := w.WriteMessages(ctx, m)
+			return errors.Join(err, w.Close())
+		},
+		Receive: func(ctx context.Context, url, address string, ready func()) ([]byte, map[string]string, error) {
+			r := kafka.NewReader(kafka.ReaderConfig{
+				Brokers: seeds(url), Topic: address, MaxWait: 100 * time.Millisecond, Dialer: &kafka.Dialer{DialFunc: only(url)},
+			})
+			defer r.Close()
+			ready() // it begins at the first record
+			m, err := r.FetchMessage(ctx)
+			headers := map[string]string{}
+			for _, h := range m.Headers {
+				headers[h.Key] = string(h.Value)
+			}
+			return m.Value, headers, err
+		},
+	}
 }

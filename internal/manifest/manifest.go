@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // Name of the file, in the package's directory. The go command ignores it.
@@ -18,6 +19,21 @@ const Name = ".asyncapi-impl.json"
 // Undo is the directory, in the package's own, that keeps the files which the
 // last run overwrote.
 const Undo = ".asyncapi-impl-undo"
+
+// Bases is the directory, in the package's own, that keeps what edited files
+// were merged with: an update's text of them is in no commit of the user's. The
+// files have their git blob ids as names.
+const Bases = ".asyncapi-impl-base"
+
+// UndoName is the file in Undo that says what the run changed.
+const UndoName = "undo.json"
+
+// UndoRecord lists the files that the run changed, by name; false means that
+// there was none before.
+type UndoRecord struct {
+	Schema int             `json:"schema"`
+	Files  map[string]bool `json:"files"`
+}
 
 // Schema is the version of the format.
 const Schema = 1
@@ -51,6 +67,9 @@ type Require struct {
 type File struct {
 	SHA256 string `json:"sha256"`
 	Blob   string `json:"blob"`
+	// Base is where the file came from, if an update to the manifest's own
+	// version had to leave it as it was.
+	Base *Source `json:"base,omitempty"`
 }
 
 // Describe gives a file's entry.
@@ -81,6 +100,12 @@ func (m *Manifest) Encode() ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
+// Plain says whether a name is one of a file in a directory, and leads nowhere
+// else.
+func Plain(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, `/\:`)
+}
+
 // NewerError is a manifest of a later version of the format.
 type NewerError struct{ Schema int }
 
@@ -103,6 +128,11 @@ func Decode(data []byte) (*Manifest, error) {
 	}
 	if m.Schema < 1 || m.Driver == "" || m.Files == nil {
 		return nil, fmt.Errorf("schema, driver or files is missing")
+	}
+	for name := range m.Files {
+		if !Plain(name) || strings.HasPrefix(name, ".") {
+			return nil, fmt.Errorf("files: %q is no name of a file in this directory", name)
+		}
 	}
 	return &m, nil
 }

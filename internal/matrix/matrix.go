@@ -24,7 +24,6 @@ type Result struct {
 	Broker  string `json:"broker,omitempty"`
 	Check   string `json:"check"`
 	Topic   string `json:"topic"`
-	Promise string `json:"promise"`
 	Outcome string `json:"outcome"` // pass, skip or fail
 	Reason  string `json:"reason,omitempty"`
 }
@@ -91,7 +90,7 @@ func runs(results []Result) []run {
 }
 
 // Markdown gives a row for each driver and broker and a column for each topic
-// with the number of checks that passed, and below it what does not apply.
+// with the number of checks that passed.
 func Markdown(results []Result) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "| driver | broker | %s |\n", strings.Join(topics, " | "))
@@ -102,12 +101,6 @@ func Markdown(results []Result) string {
 			fmt.Fprintf(&b, " %s |", r.cell(topic))
 		}
 		b.WriteString("\n")
-	}
-	b.WriteString("\nA number is how many checks passed; – means that none applies.\n")
-	for _, r := range runs(results) {
-		if skipped := r.skipped(); skipped != "" {
-			fmt.Fprintf(&b, "- %s: does not apply: %s\n", strings.TrimSuffix(r.driver+" with "+r.broker, " with "), skipped)
-		}
 	}
 	return b.String()
 }
@@ -128,19 +121,29 @@ func (r run) cell(topic string) string {
 	return "–"
 }
 
-// skipped lists the checks that were left out by their reasons.
-func (r run) skipped() string {
-	checks := map[string][]string{}
-	for _, result := range r.results {
-		if result.Outcome == "skip" {
-			checks[result.Reason] = append(checks[result.Reason], result.Check)
+// Text tells of one driver's results what passed with each broker, and what was
+// left out for which reason.
+func Text(results []Result, driver string) []string {
+	var lines []string
+	for _, r := range runs(results) {
+		if r.driver != driver {
+			continue
+		}
+		passed, skipped := 0, map[string][]string{}
+		for _, result := range r.results {
+			switch result.Outcome {
+			case "pass":
+				passed++
+			case "skip":
+				skipped[result.Reason] = append(skipped[result.Reason], result.Check)
+			}
+		}
+		lines = append(lines, fmt.Sprintf("%s: %d of %d checks pass", cmp.Or(r.broker, "without a broker"), passed, len(r.results)))
+		for _, reason := range slices.Sorted(maps.Keys(skipped)) {
+			lines = append(lines, fmt.Sprintf("  left out, %s: %s", reason, strings.Join(skipped[reason], ", ")))
 		}
 	}
-	var parts []string
-	for _, reason := range slices.Sorted(maps.Keys(checks)) {
-		parts = append(parts, fmt.Sprintf("%s (%s)", strings.Join(checks[reason], ", "), reason))
-	}
-	return strings.Join(parts, "; ")
+	return lines
 }
 
 // Skips gives for each driver and broker, written driver@broker, the reason of
@@ -171,7 +174,6 @@ type Driver struct {
 type Check struct {
 	Check   string `json:"check"`
 	Topic   string `json:"topic"`
-	Promise string `json:"promise"`
 	Outcome string `json:"outcome"`
 	Reason  string `json:"reason,omitempty"`
 }
@@ -190,7 +192,7 @@ func JSON(results []Result) ([]byte, error) {
 			d.Brokers = append(d.Brokers, r.broker)
 		}
 		for _, result := range r.results {
-			c := Check{result.Check, result.Topic, result.Promise, result.Outcome, result.Reason}
+			c := Check{result.Check, result.Topic, result.Outcome, result.Reason}
 			i, known := index[c.Check]
 			if !known {
 				index[c.Check] = len(d.Checks)

@@ -1,10 +1,12 @@
 package plan
 
 import (
+	"encoding/json"
 	"errors"
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -25,7 +27,7 @@ func (p *Package) plan(req *Request, root *os.Root, suite string) error {
 	if err != nil {
 		return err
 	}
-	old, oldText, err := p.manifest(root)
+	old, oldText, err := ReadManifest(root, p.place)
 	if err != nil {
 		return err
 	}
@@ -36,20 +38,20 @@ func (p *Package) plan(req *Request, root *os.Root, suite string) error {
 		p.tests = p.tests || old.Tests
 	}
 
-	files, imports, err := eject.Package(from(req.Catalog, p.Driver), eject.To{
+	var files []eject.File
+	files, p.requires, err = Render(req.Catalog, p.Driver, eject.To{
 		Package: p.Name,
 		Path:    p.Import,
 		Imports: map[string]string{catalog.Suite: suite},
 		Tests:   p.tests,
 	})
 	if err != nil {
-		return problem.New(problem.Internal, "%v", err).Because(err)
+		return err
 	}
-	p.require(req.Catalog, imports)
 	if err := p.neighbours(root, there, files); err != nil {
 		return err
 	}
-	if err := p.compare(req, root, there, files, old); err != nil {
+	if err := p.compare(req, root, there, files, old, oldText); err != nil {
 		return err
 	}
 
@@ -62,7 +64,7 @@ func (p *Package) plan(req *Request, root *os.Root, suite string) error {
 		for _, f := range files {
 			dir[f.Name] = f.Data
 		}
-		p.changes = []txn.Change{{Path: p.place.rel, Files: dir}}
+		p.changes = []txn.Change{{Path: p.place.Rel, Files: dir}}
 		return nil
 	}
 	if string(text) != string(oldText) {
@@ -72,38 +74,47 @@ func (p *Package) plan(req *Request, root *os.Root, suite string) error {
 }
 
 func (p *Package) change(name string, data []byte) {
-	p.changes = append(p.changes, txn.Change{Path: path.Join(p.place.rel, name), Data: data})
+	p.changes = append(p.changes, txn.Change{Path: path.Join(p.place.Rel, name), Data: data})
 }
 
-// require works out the modules that the package needs: those that its files
-// import and, though no file may do so, that of its library.
-func (p *Package) require(c *catalog.Catalog, imports []string) {
-	if d, err := c.Find(p.Driver); err == nil && d.Import != "" {
+// Render gives a package's files as the catalog has them and the modules that
+// it needs: those that its files import and, though no file may do so, that of
+// its library.
+func Render(c *catalog.Catalog, driver string, to eject.To) ([]eject.File, []module.Version, error) {
+	files, imports, err := eject.Package(eject.From{FS: c.FS, Dir: driver, Module: c.Module, Path: c.Path()}, to)
+	if err != nil {
+		return nil, nil, problem.New(problem.Internal, "%v", err).Because(err)
+	}
+	if d, err := c.Find(driver); err == nil && d.Import != "" {
 		imports = append(imports, d.Import)
 	}
+	var requires []module.Version
 	for _, i := range imports {
-		if m, ok := c.Requirement(i); ok && !slices.Contains(p.requires, m) {
-			p.requires = append(p.requires, m)
+		if m, ok := c.Requirement(i); ok && !slices.Contains(requires, m) {
+			requires = append(requires, m)
 		}
 	}
-	module.Sort(p.requires)
+	module.Sort(requires)
+	return files, requires, nil
 }
 
 // list gives what is in the package's directory.
 func (p *Package) list(root *os.Root) ([]fs.DirEntry, error) {
-	entries, err := fs.ReadDir(root.FS(), p.place.rel)
+	entries, err := fs.ReadDir(root.FS(), p.place.Rel)
 	if errors.Is(err, fs.ErrNotExist) {
 		p.fresh = true
 		return nil, nil
 	}
 	if err != nil {
-		return nil, problem.New(problem.BadTarget, "%s cannot be read: %v", p.Dir, cause(err)).Because(err)
+		return nil, problem.New(problem.BadTarget, "%s cannot be read: %v", p.Dir, Cause(err)).Because(err)
 	}
 	return entries, nil
 }
 
-func (p *Package) manifest(root *os.Root) (*manifest.Manifest, []byte, error) {
-	name := path.Join(p.place.rel, manifest.Name)
+// ReadManifest reads the manifest of the package at a place, nil if it has
+// none, and gives its text too.
+func ReadManifest(root *os.Root, at Place) (*manifest.Manifest, []byte, error) {
+	name := path.Join(at.Rel, manifest.Name)
 	text, err := root.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
@@ -113,7 +124,7 @@ func (p *Package) manifest(root *os.Root) (*manifest.Manifest, []byte, error) {
 		m, err = manifest.Decode(text)
 	}
 	if err != nil {
-		e := problem.New(problem.BadManifest, "%s: %v", path.Join(p.Dir, manifest.Name), cause(err)).Because(err)
+		e := problem.New(problem.BadManifest, "%s: %v", path.Join(at.Shown, manifest.Name), Cause(err)).Because(err)
 		var newer *manifest.NewerError
 		if errors.As(err, &newer) {
 			return nil, nil, e.WithHint("use the newer asyncapi-impl that wrote it")
@@ -127,7 +138,7 @@ func (p *Package) manifest(root *os.Root) (*manifest.Manifest, []byte, error) {
 func (p *Package) own(old *manifest.Manifest) error {
 	if old.Driver != p.Driver {
 		return problem.NewConflict([]string{p.Dir}, "%s holds %s", p.Dir, old.Driver).
-			WithHint("--as %s ejects beside it", strings.ReplaceAll(p.Driver, "/", ""))
+			WithHint("asyncapi-impl remove %s, or --as %s", p.Dir, strings.ReplaceAll(p.Driver, "/", ""))
 	}
 	if old.Package != p.Name {
 		return problem.NewConflict([]string{p.Dir}, "%s holds package %s, not %s", p.Dir, old.Package, p.Name).
@@ -145,9 +156,9 @@ func (p *Package) neighbours(root *os.Root, there []fs.DirEntry, files []eject.F
 		if ours || !e.Type().IsRegular() || !strings.HasSuffix(name, ".go") {
 			continue
 		}
-		src, err := root.ReadFile(path.Join(p.place.rel, name))
+		src, err := root.ReadFile(path.Join(p.place.Rel, name))
 		if err != nil {
-			return problem.New(problem.BadTarget, "%s cannot be read: %v", path.Join(p.Dir, name), cause(err)).Because(err)
+			return problem.New(problem.BadTarget, "%s cannot be read: %v", path.Join(p.Dir, name), Cause(err)).Because(err)
 		}
 		f, err := parser.ParseFile(token.NewFileSet(), name, src, parser.PackageClauseOnly)
 		constrained := strings.Contains(string(src), "//go:build ")
@@ -161,7 +172,7 @@ func (p *Package) neighbours(root *os.Root, there []fs.DirEntry, files []eject.F
 }
 
 // compare decides about every file.
-func (p *Package) compare(req *Request, root *os.Root, there []fs.DirEntry, files []eject.File, old *manifest.Manifest) error {
+func (p *Package) compare(req *Request, root *os.Root, there []fs.DirEntry, files []eject.File, old *manifest.Manifest, oldText []byte) error {
 	var differ, outdated []string
 	originals := map[string][]byte{}
 	for _, f := range files {
@@ -201,39 +212,64 @@ func (p *Package) compare(req *Request, root *os.Root, there []fs.DirEntry, file
 	}
 	if len(outdated) > 0 {
 		return problem.NewConflict(p.paths(outdated), "%s already holds %s %s, and this is another version of it",
-			p.Dir, p.Driver, old.Catalog.Version).WithHint("another directory: --as")
+			p.Dir, p.Driver, old.Catalog.Version).WithHint("asyncapi-impl update %s", p.Dir)
 	}
 	if len(differ) > 0 {
+		adopt := ""
+		if old == nil {
+			adopt = "; a manifest for this copy: asyncapi-impl adopt " + p.Dir + " " + p.Driver
+		}
 		return problem.NewConflict(p.paths(differ), "%d %s in %s exist and differ: %s",
 			len(differ), plural(len(differ), "file"), p.Dir, strings.Join(differ, ", ")).
-			WithHint("--on-conflict=skip or overwrite; another directory: --as")
+			WithHint("--on-conflict=skip or overwrite; another directory: --as %s%s", p.Name+"2", adopt)
 	}
-	return p.undo(root, originals)
-}
-
-// undo keeps what is overwritten, in place of what an earlier run kept.
-func (p *Package) undo(root *os.Root, originals map[string][]byte) error {
 	if len(originals) == 0 {
 		return nil
 	}
-	dir := path.Join(p.place.rel, manifest.Undo)
-	stale, err := fs.ReadDir(root.FS(), dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return problem.New(problem.BadTarget, "%s cannot be read: %v", path.Join(p.Dir, manifest.Undo), cause(err)).Because(err)
-	}
-	originals[".gitignore"] = []byte("*\n")
-	var changes []txn.Change
-	for _, e := range stale {
-		if _, again := originals[e.Name()]; !again {
-			changes = append(changes, txn.Change{Path: path.Join(dir, e.Name()), Remove: true})
+	for _, f := range p.Files {
+		if f.Action == Create {
+			originals[f.Name] = nil
 		}
 	}
-	for name, data := range originals {
-		changes = append(changes, txn.Change{Path: path.Join(dir, name), Data: data})
+	originals[manifest.Name] = oldText
+	changes, err := Keep(root, p.place, originals)
+	if err != nil {
+		return err
 	}
 	p.changes = append(changes, p.changes...)
 	p.Undo = path.Join(p.Dir, manifest.Undo)
 	return nil
+}
+
+// Keep gives the changes that keep a package's files as they are now, in place
+// of what an earlier run kept. The value of a file that is not there is nil.
+func Keep(root *os.Root, at Place, originals map[string][]byte) ([]txn.Change, error) {
+	dir := path.Join(at.Rel, manifest.Undo)
+	stale, err := fs.ReadDir(root.FS(), dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, problem.New(problem.BadTarget, "%s cannot be read: %v", path.Join(at.Shown, manifest.Undo), Cause(err)).Because(err)
+	}
+	kept := map[string][]byte{".gitignore": []byte("*\n")}
+	record := manifest.UndoRecord{Schema: manifest.Schema, Files: map[string]bool{}}
+	for name, data := range originals {
+		record.Files[name] = data != nil
+		if data != nil {
+			kept[name] = data
+		}
+	}
+	if kept[manifest.UndoName], err = json.MarshalIndent(record, "", "  "); err != nil {
+		return nil, err
+	}
+	var changes []txn.Change
+	for _, e := range stale {
+		if _, again := kept[e.Name()]; !again {
+			changes = append(changes, txn.Change{Path: path.Join(dir, e.Name()), Remove: true})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(kept)) {
+		changes = append(changes, txn.Change{Path: path.Join(dir, name), Data: kept[name]})
+	}
+	return changes, nil
 }
 
 type kind int
@@ -244,23 +280,25 @@ const (
 	symlink
 )
 
-// read gives a file's content and what it is. On a file system that ignores
-// case, a name that differs by case alone is the same file.
+// read gives a file's content and what it is.
 func (p *Package) read(root *os.Root, there []fs.DirEntry, name string) ([]byte, kind, error) {
 	i := slices.IndexFunc(there, func(e fs.DirEntry) bool { return e.Name() == name })
-	full := path.Join(p.place.rel, name)
+	full := path.Join(p.place.Rel, name)
 	if i < 0 {
-		if _, err := root.Lstat(full); errors.Is(err, fs.ErrNotExist) {
+		// The go command refuses two names that differ by case alone, and some
+		// file systems cannot have both.
+		other := slices.IndexFunc(there, func(e fs.DirEntry) bool { return strings.EqualFold(e.Name(), name) })
+		if _, err := root.Lstat(full); other < 0 && errors.Is(err, fs.ErrNotExist) {
 			return nil, missing, nil
 		}
 		return nil, missing, problem.NewConflict([]string{path.Join(p.Dir, name)},
-			"%s exists in another case", path.Join(p.Dir, name)).WithHint("another directory: --as")
+			"%s exists in another case", path.Join(p.Dir, name)).WithHint("rename it, or another directory: --as")
 	}
 	switch mode := there[i].Type(); {
 	case mode.IsRegular():
 		data, err := root.ReadFile(full)
 		if err != nil {
-			return nil, regular, problem.New(problem.BadTarget, "%s cannot be read: %v", path.Join(p.Dir, name), cause(err)).Because(err)
+			return nil, regular, problem.New(problem.BadTarget, "%s cannot be read: %v", path.Join(p.Dir, name), Cause(err)).Because(err)
 		}
 		return data, regular, nil
 	case mode&fs.ModeSymlink != 0:
@@ -304,8 +342,8 @@ func plural(n int, word string) string {
 	return word + "s"
 }
 
-// cause is the error below a path that the message names itself.
-func cause(err error) error {
+// Cause is the error below a path that the message names itself.
+func Cause(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
 		return p.Err

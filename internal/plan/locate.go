@@ -13,24 +13,25 @@ import (
 	"github.com/asyncapi-impl/asyncapi-impl/internal/problem"
 )
 
-// place is a directory for a package.
-type place struct {
-	mod *gomod.Module
-	// rel is the directory relative to the module's root, with slashes.
-	rel string
-	// shown is the directory as the user would write it.
-	shown string
+// Place is a directory for a package.
+type Place struct {
+	Mod *gomod.Module
+	// Rel is the directory relative to the module's root, with slashes.
+	Rel string
+	// Shown is the directory as the user would write it.
+	Shown string
 }
 
-func (p place) importPath() string { return path.Join(p.mod.Path, p.rel) }
+// Import is the import path of a package there.
+func (p Place) Import() string { return path.Join(p.Mod.Path, p.Rel) }
 
-// locate finds the module that dir belongs to, which is the nearest one above
+// Locate finds the module that dir belongs to, which is the nearest one above
 // it, and checks that a package can stand there. It follows symbolic links as
 // long as they stay inside.
-func locate(wd, dir string) (place, error) {
+func Locate(wd, dir string) (Place, error) {
 	wd, err := filepath.EvalSymlinks(wd)
 	if err != nil {
-		return place{}, problem.NewUsage(problem.BadTarget, "%v", err).Because(err)
+		return Place{}, problem.NewUsage(problem.BadTarget, "%v", err).Because(err)
 	}
 	given := dir
 	if !filepath.IsAbs(dir) {
@@ -43,68 +44,68 @@ func locate(wd, dir string) (place, error) {
 	if m, err := gomod.Find(wd); err == nil {
 		base, name = m.Root, "module "+m.Path+" ("+m.Root+")"
 	} else if !hasCode(err, problem.NotAModule) {
-		return place{}, err
+		return Place{}, err
 	}
 	if !inside(base, dir) {
 		there, _ := nearest(dir)
 		if rel, err := filepath.Rel(wd, there); err == nil {
 			there = rel
 		}
-		return place{}, problem.NewUsage(problem.OutsideRoot, "%s is outside %s", given, name).
+		return Place{}, problem.NewUsage(problem.OutsideRoot, "%s is outside %s", given, name).
 			WithHint("-C %s", there)
 	}
 
 	real, err := resolve(dir)
 	if err != nil {
-		return place{}, err
+		return Place{}, err
 	}
 	if !inside(base, real) {
-		return place{}, problem.New(problem.OutsideRoot, "%s leads to %s, which is outside %s", given, real, name).
+		return Place{}, problem.New(problem.OutsideRoot, "%s leads to %s, which is outside %s", given, real, name).
 			WithHint("the link may lead elsewhere in the module, or choose another directory with --to")
 	}
 	exists, _ := nearest(real)
 	mod, err := gomod.Find(exists)
 	if err != nil {
-		return place{}, err
+		return Place{}, err
 	}
 	rel, err := filepath.Rel(mod.Root, real)
 	if err != nil {
-		return place{}, err
+		return Place{}, err
 	}
 	shown, err := filepath.Rel(wd, real)
 	if err != nil {
-		return place{}, err
+		return Place{}, err
 	}
-	p := place{mod, filepath.ToSlash(rel), filepath.ToSlash(shown)}
+	p := Place{mod, filepath.ToSlash(rel), filepath.ToSlash(shown)}
 	return p, p.check()
 }
 
 // check refuses directories that the go command ignores, deletes or owns.
-func (p place) check() error {
+func (p Place) check() error {
 	bad := func(format string, args ...any) *problem.Error {
 		return problem.NewUsage(problem.BadTarget, format, args...).WithHint("for example ./internal/impl")
 	}
-	if p.mod.Path == "std" || p.mod.Path == "cmd" {
-		return bad("%s is in Go's own source", p.shown)
+	if p.Mod.Path == "std" || p.Mod.Path == "cmd" {
+		return bad("%s is in Go's own source", p.Shown)
 	}
-	if cache := moduleCache(); cache != "" && inside(cache, p.mod.Root) {
-		return bad("%s is in the module cache", p.shown)
+	if cache := moduleCache(); cache != "" && inside(cache, p.Mod.Root) {
+		return bad("%s is in the module cache", p.Shown)
 	}
-	if p.rel == "." {
+	if p.Rel == "." {
 		return nil
 	}
-	for _, element := range strings.Split(p.rel, "/") {
+	for _, element := range strings.Split(p.Rel, "/") {
 		switch {
 		case element == "vendor":
-			return bad("%s is inside vendor: go mod vendor deletes it", p.shown)
+			return bad("%s is inside vendor: go mod vendor deletes it", p.Shown)
 		case element == "testdata":
-			return bad("%s is inside testdata: the go command ignores it", p.shown)
+			return bad("%s is inside testdata: the go command ignores it", p.Shown)
 		case strings.HasPrefix(element, "_") || strings.HasPrefix(element, "."):
-			return bad("%s is inside %s: the go command ignores it", p.shown, element)
+			return bad("%s is inside %s: the go command ignores it", p.Shown, element)
 		}
 	}
-	if err := module.CheckImportPath("m/" + p.rel); err != nil {
-		return bad("%s cannot be imported: %v", p.shown, errors.Unwrap(err)).Because(err)
+	if err := module.CheckImportPath("m/" + p.Rel); err != nil {
+		return bad("%s cannot be imported: %v", p.Shown, errors.Unwrap(err)).Because(err)
 	}
 	return nil
 }

@@ -29,7 +29,9 @@ func TestModules(t *testing.T) {
 			req := request(c, dir, d.ID())
 			req.Tests = true
 			try(t, req, dir, "./impl/...")
-			golang(t, dir, "test", "./...")
+			// A driver without a server has one in its tests: the whole suite runs
+			// in the catalog, here it is enough that it can.
+			golang(t, dir, "test", "-run=Example|TestConformance/^round-trip$", "./...")
 		})
 		if testing.Short() || i > 0 && !*all {
 			continue

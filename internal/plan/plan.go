@@ -13,7 +13,6 @@ import (
 	"golang.org/x/mod/module"
 
 	"github.com/asyncapi-impl/asyncapi-impl/catalog"
-	"github.com/asyncapi-impl/asyncapi-impl/internal/eject"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/gomod"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/manifest"
 	"github.com/asyncapi-impl/asyncapi-impl/internal/problem"
@@ -84,7 +83,7 @@ type Package struct {
 	// Undo is the directory that keeps what was overwritten, if anything was.
 	Undo string `json:"undo,omitempty"`
 
-	place    place
+	place    Place
 	tests    bool
 	fresh    bool
 	changes  []txn.Change
@@ -120,12 +119,9 @@ func (p *Package) Count(action string) int {
 // targets finds the drivers and their places: everything that can be refused
 // without a look at the files.
 func targets(req *Request) ([]*Package, error) {
-	names := req.Names
-	if last := len(names) - 1; last >= 0 && isDir(names[last]) {
-		if req.To != "" {
-			return nil, problem.NewUsage(problem.Usage, "two directories: %s and --to %s", names[last], req.To)
-		}
-		req.To, names = names[last], names[:last]
+	names, to, err := Split(req.Names, req.To)
+	if err != nil {
+		return nil, err
 	}
 	if len(names) == 0 {
 		return nil, problem.NewUsage(problem.Usage, "choose a driver").
@@ -154,31 +150,31 @@ func targets(req *Request) ([]*Package, error) {
 		}
 	}
 
-	to := cmp.Or(req.To, DefaultDir)
+	to = cmp.Or(to, DefaultDir)
 	var packages []*Package
 	for _, d := range drivers {
 		dir := cmp.Or(req.As, d.Protocol)
-		pl, err := locate(req.WorkingDir, filepath.Join(to, dir))
+		pl, err := Locate(req.WorkingDir, filepath.Join(to, dir))
 		if err != nil {
 			return nil, err
 		}
-		if !pl.mod.Allows(d.Go) {
-			return nil, problem.New(problem.BadModule, "%s needs go ≥ %s, go.mod says %s", d.ID(), d.Go, pl.mod.Go).
+		if !pl.Mod.Allows(d.Go) {
+			return nil, problem.New(problem.BadModule, "%s needs go ≥ %s, go.mod says %s", d.ID(), d.Go, pl.Mod.Go).
 				WithHint("go get go@%s", d.Go)
 		}
 		packages = append(packages, &Package{
 			Driver: d.ID(), Version: req.Source.Version, Default: d.Default,
-			Dir: pl.shown, Import: pl.importPath(), Name: cmp.Or(req.Package, dir),
+			Dir: pl.Shown, Import: pl.Import(), Name: cmp.Or(req.Package, dir),
 			place: pl, tests: req.Tests,
 		})
 	}
-	suite, err := locate(req.WorkingDir, filepath.Join(to, catalog.Suite))
+	suite, err := Locate(req.WorkingDir, filepath.Join(to, catalog.Suite))
 	if err != nil {
 		return nil, err
 	}
 	packages = append(packages, &Package{
 		Driver: catalog.Suite, Version: req.Source.Version,
-		Dir: suite.shown, Import: suite.importPath(), Name: catalog.Suite,
+		Dir: suite.Shown, Import: suite.Import(), Name: catalog.Suite,
 		place: suite, tests: true,
 	})
 	return packages, apart(packages)
@@ -188,17 +184,30 @@ func targets(req *Request) ([]*Package, error) {
 func apart(packages []*Package) error {
 	for i, p := range packages {
 		for _, q := range packages[:i] {
-			if strings.EqualFold(p.place.rel, q.place.rel) && p.place.mod.Root == q.place.mod.Root {
+			if strings.EqualFold(p.place.Rel, q.place.Rel) && p.place.Mod.Root == q.place.Mod.Root {
 				return problem.NewUsage(problem.Usage, "%s and %s both go to %s", q.Driver, p.Driver, p.Dir).
 					WithHint("eject one of them with --as")
 			}
-			if p.place.mod.Root != q.place.mod.Root && p.Driver != catalog.Suite {
+			if p.place.Mod.Root != q.place.Mod.Root && p.Driver != catalog.Suite {
 				return problem.NewUsage(problem.Usage, "%s and %s are in different modules", q.Dir, p.Dir).
 					WithHint("eject them one by one")
 			}
 		}
 	}
 	return nil
+}
+
+// Split takes the directory off the end of the arguments, if there is one.
+func Split(args []string, to string) (names []string, dir string, err error) {
+	last := len(args) - 1
+	if last < 0 || !isDir(args[last]) {
+		return args, to, nil
+	}
+	if to != "" {
+		return nil, "", problem.NewUsage(problem.Usage, "two directories: %s and --to %s", args[last], to).
+			WithHint("leave one of them out")
+	}
+	return args[:last], args[last], nil
 }
 
 func isDir(arg string) bool { return strings.HasPrefix(arg, ".") || filepath.IsAbs(arg) }
@@ -238,20 +247,14 @@ func build(req *Request, root *os.Root, mod *gomod.Module, packages []*Package) 
 	if req.Deps == DepsNone {
 		return p, nil
 	}
-	changes, text, err := mod.Require(slices.Compact(want))
-	if err != nil {
-		return nil, problem.New(problem.Deps, "go.mod: %v", err).Because(err).
-			WithHint("--deps=print leaves go.mod alone")
+	changes, text, err := Raise(root, mod, slices.Compact(want))
+	if err != nil && (req.Deps == DepsEdit || changes == nil) {
+		return nil, err
 	}
 	if changes != nil {
 		p.Requires = changes
 	}
-	if req.Deps == DepsEdit && text != nil {
-		// A link is not written through, and not replaced.
-		if info, err := root.Lstat("go.mod"); err != nil || !info.Mode().IsRegular() {
-			return nil, problem.New(problem.Deps, "go.mod is not a regular file").Because(err).
-				WithHint("--deps=print leaves go.mod alone")
-		}
+	if req.Deps == DepsEdit {
 		p.goMod = text
 	}
 	if text != nil {
@@ -260,19 +263,29 @@ func build(req *Request, root *os.Root, mod *gomod.Module, packages []*Package) 
 	return p, nil
 }
 
+// Raise works out go.mod's requirements, and its new text if they change. A
+// go.mod that cannot be replaced is an error.
+func Raise(root *os.Root, mod *gomod.Module, want []module.Version) ([]gomod.Change, []byte, error) {
+	changes, text, err := mod.Require(want)
+	if err != nil {
+		return nil, nil, problem.New(problem.Deps, "go.mod: %v", err).Because(err).
+			WithHint("--deps=print leaves go.mod alone")
+	}
+	if text == nil {
+		return changes, nil, nil
+	}
+	// A link is not written through, and not replaced.
+	if info, err := root.Lstat("go.mod"); err != nil || !info.Mode().IsRegular() {
+		return changes, text, problem.New(problem.Deps, "go.mod is not a regular file").Because(err).
+			WithHint("--deps=print leaves go.mod alone")
+	}
+	return changes, text, nil
+}
+
 // next names the commands that make the module build. Where the working
 // directory is not in the module, the go command must be told to go there.
 func (p *Plan) next(req *Request) {
-	command, base := "go ", req.WorkingDir
-	if real, err := filepath.EvalSymlinks(base); err == nil {
-		base = real
-	}
-	if !inside(p.mod.Root, base) {
-		if rel, err := filepath.Rel(base, p.mod.Root); err == nil {
-			command += "-C " + filepath.ToSlash(rel) + " "
-		}
-		base = p.mod.Root
-	}
+	command, base := goCommand(p.mod, req.WorkingDir)
 	if req.Deps == DepsPrint {
 		for _, c := range p.Requires {
 			if c.Action != gomod.Keep {
@@ -288,18 +301,55 @@ func (p *Plan) next(req *Request) {
 		if pkg.Driver == catalog.Suite {
 			continue
 		}
-		dir, err := filepath.Rel(base, filepath.Join(p.mod.Root, pkg.place.rel))
-		if err != nil {
-			dir = pkg.Import
-		} else if dir = filepath.ToSlash(dir); !strings.HasPrefix(dir, "..") {
-			dir = "./" + dir
-		}
-		get += " " + dir
+		get += " " + pkg.place.from(base)
 	}
 	p.Next = append(p.Next, get)
 	if p.mod.Vendor {
 		p.Next = append(p.Next, command+"mod vendor")
 	}
+}
+
+// goCommand gives the go command for a module with a space after it, and the
+// directory that it runs in.
+func goCommand(mod *gomod.Module, wd string) (command, dir string) {
+	if real, err := filepath.EvalSymlinks(wd); err == nil {
+		wd = real
+	}
+	if inside(mod.Root, wd) {
+		return "go ", wd
+	}
+	rel, err := filepath.Rel(wd, mod.Root)
+	if err != nil {
+		rel = mod.Root
+	}
+	return "go -C " + filepath.ToSlash(rel) + " ", mod.Root
+}
+
+// from is the place as the go command wants it in a directory.
+func (p Place) from(dir string) string {
+	rel, err := filepath.Rel(dir, filepath.Join(p.Mod.Root, p.Rel))
+	if err != nil {
+		return p.Import()
+	}
+	if rel = filepath.ToSlash(rel); strings.HasPrefix(rel, "..") {
+		return rel
+	}
+	return "./" + rel
+}
+
+// Go is a command line of the go command's about the package.
+func (p Place) Go(wd, verb string) string {
+	command, dir := goCommand(p.Mod, wd)
+	return command + verb + " " + p.from(dir)
+}
+
+// Vendor is the command that brings vendor/ up to go.mod, empty without vendor/.
+func (p Place) Vendor(wd string) string {
+	if !p.Mod.Vendor {
+		return ""
+	}
+	command, _ := goCommand(p.Mod, wd)
+	return command + "mod vendor"
 }
 
 // changes are the plan's changes on the disk.
@@ -312,9 +362,4 @@ func (p *Plan) changes() []txn.Change {
 		all = append(all, txn.Change{Path: "go.mod", Data: p.goMod})
 	}
 	return all
-}
-
-// from says where a package stands in the catalog.
-func from(c *catalog.Catalog, driver string) eject.From {
-	return eject.From{FS: c.FS, Dir: driver, Module: c.Module, Path: c.Path()}
 }

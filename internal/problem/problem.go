@@ -27,8 +27,22 @@ const (
 	Busy          = "busy"
 	Interrupted   = "interrupted"
 	Deps          = "deps"
+	NotEjected    = "not_ejected"
+	Modified      = "modified"
+	Conflict      = "conflict"
+	NoBase        = "no_base"
+	NoUndo        = "no_undo"
+	NoGit         = "no_git"
+	Found         = "found"
+	BadDocument   = "bad_document"
 	Internal      = "internal"
 )
+
+// Codes are all of them.
+var Codes = []string{
+	Usage, UnknownDriver, Exists, NotAModule, BadModule, BadTarget, BadManifest, OutsideRoot, ReadOnly, Busy, Interrupted,
+	Deps, NotEjected, Modified, Conflict, NoBase, NoUndo, NoGit, Found, BadDocument, Internal,
+}
 
 // Error is a failure as the user sees it.
 type Error struct {
@@ -58,6 +72,11 @@ func NewUsage(code, format string, args ...any) *Error {
 // NewConflict makes an Error with exit status 4.
 func NewConflict(files []string, format string, args ...any) *Error {
 	return &Error{Code: Exists, Exit: ExitConflict, Message: fmt.Sprintf(format, args...), Files: files}
+}
+
+// NewFound makes an Error with exit status 3.
+func NewFound(files []string, format string, args ...any) *Error {
+	return &Error{Code: Found, Exit: ExitFound, Message: fmt.Sprintf(format, args...), Files: files}
 }
 
 // WithHint adds the next step.

@@ -63,8 +63,8 @@ type step struct {
 func staged(i int) string { return Stage + "/new/" + strconv.Itoa(i) }
 func backup(i int) string { return Stage + "/old/" + strconv.Itoa(i) }
 
-// between runs between any two changes on the disk; tests stop there.
-var between = func(string) {}
+// Between runs between any two changes on the disk; tests stop there.
+var Between = func(string) {}
 
 // Apply makes the changes. After an error the tree is as it was before. The
 // caller holds the lock and has called Recover.
@@ -85,7 +85,7 @@ func Apply(ctx context.Context, root *os.Root, changes []Change) (err error) {
 		}
 		return errors.Join(err, root.RemoveAll(Stage))
 	}
-	between("committed")
+	Between("committed")
 	// All is in place; what a failure leaves here, the next run removes.
 	_ = root.RemoveAll(Stage)
 	return nil
@@ -181,7 +181,7 @@ func prepare(ctx context.Context, root *os.Root, changes []Change) (*journal, er
 	if err != nil {
 		return nil, err
 	}
-	between("staged")
+	Between("staged")
 	if err := write(root, journalName+".part", data, 0o600, true); err != nil {
 		return nil, err
 	}
@@ -189,12 +189,12 @@ func prepare(ctx context.Context, root *os.Root, changes []Change) (*journal, er
 }
 
 func commit(ctx context.Context, root *os.Root, j *journal) error {
-	between("journal")
+	Between("journal")
 	for _, dir := range j.Made {
 		if err := root.Mkdir(dir, 0o755); err != nil {
 			return err
 		}
-		between("mkdir " + dir)
+		Between("mkdir " + dir)
 	}
 	for i, s := range j.Steps {
 		if ctx.Err() != nil {
@@ -209,7 +209,7 @@ func commit(ctx context.Context, root *os.Root, j *journal) error {
 		if err != nil {
 			return err
 		}
-		between("change " + s.Path)
+		Between("change " + s.Path)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -226,7 +226,7 @@ func rollback(root *os.Root, j *journal) error {
 			continue // not done
 		}
 		errs = append(errs, undo(root, i, s))
-		between("undo " + s.Path)
+		Between("undo " + s.Path)
 	}
 	for _, dir := range slices.Backward(j.Made) {
 		_ = root.Remove(dir) // stays if somebody has put something there

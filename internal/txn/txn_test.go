@@ -237,8 +237,8 @@ func steps(t *testing.T) int {
 }
 
 func stopAt(t *testing.T, f func(string)) {
-	between = f
-	t.Cleanup(func() { between = func(string) {} })
+	Between = f
+	t.Cleanup(func() { Between = func(string) {} })
 }
 
 func tree(t *testing.T) (string, *os.Root) {

@@ -320,6 +320,7 @@ func TestConcurrencyOverPartitions(t *testing.T) {
 		}
 		if total.Add(1) <= 3 {
 			<-three
+			time.Sleep(50 * time.Millisecond) // for a fourth to show itself
 		}
 		if e.Offset() < last[e.Partition()] {
 			t.Error("out of order")

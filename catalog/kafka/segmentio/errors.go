@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
@@ -37,10 +38,10 @@ func kind(err error) error {
 			}
 		}
 	}
-	// An alert means that the server does not accept the client's certificate,
-	// or that there is none.
-	var alert tls.AlertError
-	if errors.As(err, &alert) {
+	// An alert ends the TLS handshake: the server does not accept the client's
+	// certificate, or its lack. crypto/tls gives its alerts no type.
+	var remote *net.OpError
+	if errors.As(err, &remote) && remote.Op == "remote error" {
 		return ErrUnauthorized
 	}
 	for _, passing := range []error{
