@@ -343,10 +343,18 @@ func TestNewPartitionsAreRead(t *testing.T) {
 	grow(t, p, topic, 2)
 	e := envelope("", "y")
 	e.SetPartition(1)
-	for ctx.Err() == nil {
-		if err := create(t, producer(t, url, nil), topic, 2).Send(ctx, e); err == nil {
+	// The server takes a moment to know the new partition.
+	two, fresh := 2, producer(t, url, nil)
+	for {
+		pub, err := fresh.Publisher(ctx, topic, &driver.ChannelBindings{Partitions: &two})
+		if err == nil {
+			send(t, pub, e)
 			break
 		}
+		if !errors.Is(err, driver.ErrRefused) || ctx.Err() != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 	want := map[string]bool{"true 1": true, "false 1": true}
 	for len(want) > 0 {
