@@ -39,6 +39,7 @@ func Install(ctx context.Context, out io.Writer) error {
 		{"netcat-openbsd", lookPath("nc")},
 		{"socat", lookPath("socat")},
 		{"iputils-ping", lookPath("ping")},
+		{"openssl", lookPath("openssl")},
 		{"python3-pika", func() (string, error) { return PythonWith("pika") }}, // another client of RabbitMQ
 		{"nodejs", lookPath("node")},
 		{"npm", lookPath("npm")},

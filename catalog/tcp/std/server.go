@@ -97,7 +97,7 @@ func (s server) dial(ctx context.Context, o *Options) (*Peer, error) {
 	h := &handshake{raw: raw}
 	conn := tls.Client(raw, h.config(s.tls))
 	if err = conn.HandshakeContext(ctx); err == nil && h.asked && conn.ConnectionState().Version >= tls.VersionTLS13 {
-		err = h.verdict(ctx, conn)
+		err = h.verdict(conn)
 	}
 	if err != nil {
 		_ = raw.Close()
@@ -113,9 +113,10 @@ func (s server) dial(ctx context.Context, o *Options) (*Peer, error) {
 // refusal, or the session ticket that follows an acceptance, comes only to who
 // reads.
 type handshake struct {
-	raw   net.Conn
-	asked bool
-	early []byte
+	raw     net.Conn
+	asked   bool
+	waiting bool // verdict reads
+	early   []byte
 }
 
 // config makes itself heard of the request for a certificate and of tickets.
@@ -141,20 +142,24 @@ func (h *handshake) config(c *tls.Config) *tls.Config {
 // Get finds no session: each connection shows its certificate.
 func (h *handshake) Get(string) (*tls.ClientSessionState, bool) { return nil, false }
 
-// Put is called, while verdict reads, when a ticket has come.
-func (h *handshake) Put(string, *tls.ClientSessionState) { _ = h.raw.SetReadDeadline(time.Now()) }
+// Put is called, by who reads, when a ticket has come.
+func (h *handshake) Put(string, *tls.ClientSessionState) {
+	if h.waiting {
+		_ = h.raw.SetReadDeadline(time.Now())
+	}
+}
 
 // verdict reads until a ticket has come, or a refusal. A server that gives no
 // tickets and sends nothing has agreed if it is quiet for a second.
-func (h *handshake) verdict(ctx context.Context, conn *tls.Conn) error {
-	defer context.AfterFunc(ctx, func() { _ = h.raw.SetReadDeadline(time.Now()) })()
+func (h *handshake) verdict(conn *tls.Conn) error {
 	_ = h.raw.SetReadDeadline(time.Now().Add(time.Second))
 	early := make([]byte, 1)
+	h.waiting = true
 	n, err := conn.Read(early)
-	h.early = early[:n]
+	h.waiting, h.early = false, early[:n]
 	var quiet net.Error
 	if errors.As(err, &quiet) && quiet.Timeout() {
-		err = ctx.Err()
+		err = nil
 	}
 	_ = h.raw.SetReadDeadline(time.Time{})
 	return err

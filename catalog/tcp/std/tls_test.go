@@ -3,6 +3,9 @@ package std_test
 import (
 	"crypto/tls"
 	"errors"
+	"io"
+	"net"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +98,49 @@ func TestTLSOptions(t *testing.T) {
 	} {
 		if _, err := driver.NewConsumer(anywhere, nil, o); err == nil {
 			t.Errorf("%s was taken", what)
+		}
+	}
+}
+
+// TestOpenSSL: another TLS, which sends two tickets and demands a certificate.
+func TestOpenSSL(t *testing.T) {
+	openssl := command(t, "openssl")
+	certs := certificates(t)
+	host, port := freePort(t)
+	cmd := exec.Command(openssl, "s_server", "-quiet", "-accept", net.JoinHostPort(host, port),
+		"-cert", certs.ServerFile, "-key", certs.ServerKeyFile, "-CAfile", certs.CAFile, "-Verify", "1", "-verify_return_error")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := cmd.StdinPipe() // it ends with its input
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	c := consumer(t, "tls://"+net.JoinHostPort(host, port), quick(lines, dialling, func(o *driver.Options) {
+		o.TLS, o.Security = certs.MutualTLS(), driver.X509{}
+	}))
+	sub, err := c.Subscriber(within(t, 20*time.Second), "in", nil)
+	for deadline := time.Now().Add(20 * time.Second); err != nil && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+		sub, err = c.Subscriber(within(t, 20*time.Second), "in", nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{"one", "two"} {
+		send(t, sub.Publisher(), word)
+		got := make([]byte, 4)
+		if _, err := io.ReadFull(out, got); string(got) != word+"\n" {
+			t.Fatalf("openssl got %q, %v", got, err)
+		}
+		write(t, in, "re "+word+"\n")
+		if got := receive(t, sub, 1, nil); got != "re "+word {
+			t.Errorf("got %q", got)
 		}
 	}
 }
