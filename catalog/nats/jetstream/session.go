@@ -40,7 +40,7 @@ func (r *session) run(ctx context.Context) error {
 	defer cancel()
 	defer context.AfterFunc(s.abandoned, func() { cancel(); r.giveBack() })()
 
-	pull, err := persist(active, c, func() (jetstream.ConsumeContext, error) { return r.pull(active, end) })
+	pull, err := answered(active, c, func() (jetstream.ConsumeContext, error) { return r.pull(active, end) })
 	if err != nil {
 		return err
 	}

@@ -383,9 +383,40 @@ func TestNoReplies(t *testing.T) {
 
 func TestNoJetStream(t *testing.T) {
 	server := natstest.Start(t, "jetstream: disabled\n")
-	_, err := producer(t, "nats://"+server.Addr, nil).Publisher(within(t, 10*time.Second), "orders", nil)
-	if !errors.Is(err, driver.ErrRefused) || !errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
+	p := producer(t, "nats://"+server.Addr, &driver.Options{Timeout: 500 * time.Millisecond})
+	_, err := p.Publisher(within(t, 20*time.Second), "orders", nil)
+	if !errors.Is(err, driver.ErrRefused) || !errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a server without JetStream: %v", err)
+	}
+	_, err = p.Publisher(within(t, 200*time.Millisecond), "orders", nil)
+	if !errors.Is(err, driver.ErrRefused) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a server without JetStream, less than Timeout: %v", err)
+	}
+}
+
+// A server that has just started does not answer for JetStream yet.
+func TestJetStreamIsLate(t *testing.T) {
+	server := natstest.Start(t, "jetstream: disabled\n")
+	var told journal
+	c := consumer(t, "nats://"+server.Addr, &driver.Options{MaxBackoff: 100 * time.Millisecond, Logger: told.logger()})
+	opened := make(chan error)
+	go func() {
+		_, err := c.Subscriber(within(t, 20*time.Second), "orders", inQueue("q"))
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		t.Fatalf("Subscriber did not wait: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	if err := server.Reload(""); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-opened; err != nil {
+		t.Errorf("Subscriber before JetStream was there: %v\n%s", err, told.String())
 	}
 }
 
