@@ -246,11 +246,12 @@ func (c *connection) flush(ctx context.Context) error {
 	}
 	// Refusals come before the answer, but the library tells of them later.
 	for {
-		last := c.nats.LastError()
+		// In this order: what comes in between closes told.
 		c.mu.Lock()
-		heard, told := c.refusal == last, c.told
+		heard, told := c.refusal, c.told
 		c.mu.Unlock()
-		if heard || !errors.Is(last, nats.ErrPermissionViolation) {
+		last := c.nats.LastError()
+		if heard == last || !errors.Is(last, nats.ErrPermissionViolation) {
 			return nil
 		}
 		select {
