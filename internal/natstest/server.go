@@ -96,9 +96,10 @@ func (s *Server) Restart() error {
 	return nil
 }
 
-// Reload gives the running server another configuration.
+// Reload gives the running server another configuration, or the one that was
+// killed, for when it is started again.
 func (s *Server) Reload(config string) error {
-	if err := s.configure(config); err != nil {
+	if err := s.configure(config); err != nil || s.server == nil {
 		return err
 	}
 	return s.server.ReloadOptions(s.options.Clone())

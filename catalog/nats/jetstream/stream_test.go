@@ -409,10 +409,7 @@ func TestJetStreamIsLate(t *testing.T) {
 		t.Fatalf("Subscriber did not wait: %v", err)
 	case <-time.After(300 * time.Millisecond):
 	}
-	if err := server.Reload(""); err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Restart(); err != nil {
+	if err := errors.Join(server.Kill(), server.Reload(""), server.Restart()); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-opened; err != nil {
