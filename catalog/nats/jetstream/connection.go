@@ -381,12 +381,12 @@ func (d *dialer) take(n *nats.Options) {
 }
 
 // Dial implements nats.CustomDialer.
-func (d *dialer) Dial(network, address string) (raw net.Conn, err error) {
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	dial := func(network, address string) (net.Conn, error) { return d.dialer.DialContext(d.ctx, network, address) }
 	if d.custom != nil {
-		raw, err = d.custom.Dial(network, address)
-	} else {
-		raw, err = d.dialer.DialContext(d.ctx, network, address)
+		dial = d.custom.Dial
 	}
+	raw, err := dial(network, address)
 	if err != nil {
 		d.mu.Lock()
 		defer d.mu.Unlock()

@@ -365,3 +365,22 @@ func TestAnswerOfAnotherConnection(t *testing.T) {
 		t.Errorf("after %d looks at the deadline the connection that confirmed had %q", looks, last)
 	}
 }
+
+// late dials when the one who waits for it has given up.
+type late struct{ timeout time.Duration }
+
+func (l late) Dial(network, address string) (net.Conn, error) {
+	time.Sleep(2 * l.timeout)
+	return net.Dial(network, address)
+}
+
+func TestDialerOfNativeIsLate(t *testing.T) {
+	const timeout = 50 * time.Millisecond
+	url := natstest.URL(t)
+	for range 10 {
+		_, err := driver.NewProducer(url, nil, &driver.Options{Timeout: timeout, Native: func(n *nats.Options) { n.CustomDialer = late{timeout} }})
+		if err == nil || !strings.Contains(err.Error(), "no answer within") {
+			t.Errorf("connected later than Timeout: %v", err)
+		}
+	}
+}
