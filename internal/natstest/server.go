@@ -28,7 +28,7 @@ type Server struct {
 // nats-server's file, without listen and jetstream.
 func Start(t testing.TB, config string) *Server {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
