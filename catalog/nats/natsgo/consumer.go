@@ -15,7 +15,7 @@ import (
 // safe for concurrent use.
 type Consumer struct {
 	connection *connection
-	opening    chan struct{} // held by the Subscriber that is opened
+	opening    chan struct{} // held while subscriptions are confirmed
 
 	mu          sync.Mutex
 	closed      bool
@@ -105,7 +105,8 @@ func (c *Consumer) denied(refusal error) {
 }
 
 // confirm returns when the server has had the subscriptions and this side has
-// heard of those that it refuses.
+// heard of those that it refuses. Only one runs at a time, or an answer could
+// count for what the server has not had.
 func (c *Consumer) confirm(ctx context.Context) error {
 	n := c.connection.nats
 	connected := n.Stats().Reconnects
@@ -138,7 +139,12 @@ func (c *Consumer) confirm(ctx context.Context) error {
 func (c *Consumer) restored() {
 	ctx, cancel := c.connection.bounded(context.Background(), c.connection.dialer.ctx)
 	defer cancel()
-	_ = c.confirm(ctx) // where it fails the connection broke again
+	select {
+	case c.opening <- struct{}{}:
+		_ = c.confirm(ctx) // where it fails the connection broke again
+		<-c.opening
+	case <-ctx.Done():
+	}
 }
 
 // Close closes the Subscribers and then the connection. It waits for the
