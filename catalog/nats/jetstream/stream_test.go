@@ -273,6 +273,22 @@ func TestDurableDeletedEndsReceive(t *testing.T) {
 	}
 }
 
+// The library receives by a subscription that the server may refuse.
+func TestSubscriptionRefusedEndsReceive(t *testing.T) {
+	for config, want := range map[string]error{
+		"max_subscriptions: 1\n": driver.ErrRefused,
+		"authorization { users: [ { user: u, password: p, permissions: { subscribe: { deny: [\"_INBOX.*\"] } } } ] }\nno_auth_user: u\n": driver.ErrUnauthorized,
+	} {
+		server := natstest.Start(t, config)
+		// The first subscription is that of all answers.
+		sub := subscriber(t, consumer(t, "nats://"+server.Addr, nil), "orders", inQueue("q"))
+		err := sub.Receive(within(t, 20*time.Second), func(context.Context, *driver.EnvelopeIn) error { return nil })
+		if !errors.Is(err, want) {
+			t.Errorf("%s: Receive ended with %v", config, err)
+		}
+	}
+}
+
 // Deleted while the connection was away, so that nobody could say so.
 func TestDurableDeletedDuringAnOutage(t *testing.T) {
 	url, subject := natstest.URL(t), newSubject()
