@@ -69,6 +69,12 @@ var uses = []use{
 	kafka.by("kafka/franz"),
 	amqp.by("amqp/rabbitmq"),
 	amqp.by("amqp/streadway"),
+	use{server: brokers.StartNATS, Lossy: true, Decorate: setHeader, Verify: verifyHeader}.by("nats/natsgo"),
+	use{
+		server:   brokers.StartNATS,
+		Channel:  `&impl.ChannelBindings{Operation: &impl.OperationBindings{Queue: "e2e"}}`,
+		Decorate: setHeader, Verify: verifyHeader,
+	}.by("nats/jetstream"),
 	use{server: brokers.StartRedis, Lossy: true}.by("redis/goredis"),
 	use{
 		server:   brokers.StartRedis,

@@ -26,7 +26,7 @@ async def receive(nc):
     await nc.flush()
     print("ready", flush=True)
     message = await sub.next_msg(timeout=60)
-    print(json.dumps({"payload": base64.b64encode(message.data).decode(), "headers": dict(message.headers or {})}))
+    print(json.dumps({"payload": base64.b64encode(message.data).decode(), "headers": dict(message.headers or {})}), flush=True)
 
 
 async def main():

@@ -37,7 +37,7 @@ type Conn struct {
 // ends when serve returns.
 func Script(t testing.TB, serve func(*Conn)) *Wire {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

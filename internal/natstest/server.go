@@ -28,7 +28,7 @@ type Server struct {
 // nats-server's file, without listen and jetstream.
 func Start(t testing.TB, config string) *Server {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,9 +96,10 @@ func (s *Server) Restart() error {
 	return nil
 }
 
-// Reload gives the running server another configuration.
+// Reload gives the running server another configuration, or the one that was
+// killed, for when it is started again.
 func (s *Server) Reload(config string) error {
-	if err := s.configure(config); err != nil {
+	if err := s.configure(config); err != nil || s.server == nil {
 		return err
 	}
 	return s.server.ReloadOptions(s.options.Clone())

@@ -29,10 +29,11 @@ type connection struct {
 	closed  bool
 	cause   error // why the library has given up for good
 	ended   chan struct{}
-	refusal error                 // the last one the library has told of
+	heard   error                 // the last one the library has told of
 	told    chan struct{}         // closed, and made anew, when it tells of one
 	watches map[*watch]struct{}   // of the exchanges under way
 	denied  func(subscribe error) // a Consumer's, for refused subscriptions
+	back    func()                // a Consumer's, after a reconnect
 }
 
 // watch collects the refusals that the server sends during an exchange.
@@ -58,6 +59,7 @@ func connect(serverURL string, o Options) (*connection, error) {
 		o.Native(&n)
 	}
 	c.dialer.take(&n)
+	c.listen(&n)
 	late := time.AfterFunc(o.Timeout, c.dialer.abort)
 	c.nats, err = n.Connect()
 	if !late.Stop() {
@@ -101,16 +103,54 @@ func (c *connection) settings() nats.Options {
 			o.Logger.Warn("nats: the connection is lost, trying again", "error", err)
 		}
 	}
-	n.ReconnectedCB = func(nc *nats.Conn) { o.Logger.Info("nats: connected again", "server", nc.ConnectedAddr()) }
-	n.AsyncErrorCB = c.report
-	n.ClosedCB = func(nc *nats.Conn) { c.end(nc.LastError()) }
 	return n
 }
 
+// listen hears what the library tells, before Options.Native's callbacks do.
+func (c *connection) listen(n *nats.Options) {
+	failed, closed, connected := n.AsyncErrorCB, n.ClosedCB, n.ReconnectedCB
+	n.AsyncErrorCB = func(nc *nats.Conn, sub *nats.Subscription, err error) {
+		c.report(sub, err)
+		if isTold(err) {
+			c.hear(err)
+		}
+		if failed != nil {
+			failed(nc, sub, err)
+		}
+	}
+	n.ClosedCB = func(nc *nats.Conn) {
+		c.end(nc.LastError())
+		if closed != nil {
+			closed(nc)
+		}
+	}
+	n.ReconnectedCB = func(nc *nats.Conn) {
+		c.options.Logger.Info("nats: connected again", "server", nc.ConnectedAddr())
+		c.mu.Lock()
+		back := c.back
+		c.mu.Unlock()
+		if back != nil {
+			c.background(back)
+		}
+		if connected != nil {
+			connected(nc)
+		}
+	}
+}
+
+// hear notes that an error has been dealt with.
+func (c *connection) hear(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.heard = err
+	close(c.told)
+	c.told = make(chan struct{})
+}
+
 // report is called by the library for what concerns no call.
-func (c *connection) report(_ *nats.Conn, sub *nats.Subscription, err error) {
+func (c *connection) report(sub *nats.Subscription, err error) {
 	switch {
-	case errors.Is(err, nats.ErrPermissionViolation):
+	case errors.Is(err, nats.ErrPermissionViolation), errors.Is(err, nats.ErrMaxSubscriptionsExceeded):
 		c.refused(err)
 		return
 	case errors.Is(err, nats.ErrSlowConsumer) && sub != nil:
@@ -128,7 +168,7 @@ func (c *connection) refused(err error) {
 	c.mu.Lock()
 	denied := c.denied
 	c.mu.Unlock()
-	if denied != nil && strings.Contains(err.Error(), "Subscription to ") {
+	if denied != nil && (errors.Is(err, nats.ErrMaxSubscriptionsExceeded) || strings.Contains(err.Error(), "Subscription to ")) {
 		denied(err)
 	}
 	c.mu.Lock()
@@ -136,9 +176,6 @@ func (c *connection) refused(err error) {
 	for w := range c.watches {
 		w.refusals = append(w.refusals, err)
 	}
-	c.refusal = err
-	close(c.told)
-	c.told = make(chan struct{})
 }
 
 // end notes that the library has given up for good, as it does when the
@@ -246,11 +283,12 @@ func (c *connection) flush(ctx context.Context) error {
 	}
 	// Refusals come before the answer, but the library tells of them later.
 	for {
-		last := c.nats.LastError()
+		// In this order: what comes in between closes told.
 		c.mu.Lock()
-		heard, told := c.refusal == last, c.told
+		heard, told := c.heard, c.told
 		c.mu.Unlock()
-		if heard || !errors.Is(last, nats.ErrPermissionViolation) {
+		last := c.nats.LastError()
+		if heard == last || !isTold(last) {
 			return nil
 		}
 		select {
@@ -259,6 +297,16 @@ func (c *connection) flush(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// isTold tells whether an error of the library is one that it also tells of.
+func isTold(err error) bool {
+	for _, told := range []error{nats.ErrPermissionViolation, nats.ErrMaxSubscriptionsExceeded, nats.ErrSlowConsumer, nats.ErrBadHeaderMsg} {
+		if errors.Is(err, told) {
+			return true
+		}
+	}
+	return false
 }
 
 // bounded is ctx with Options.Timeout where it has no deadline, and ended by
@@ -333,12 +381,12 @@ func (d *dialer) take(n *nats.Options) {
 }
 
 // Dial implements nats.CustomDialer.
-func (d *dialer) Dial(network, address string) (raw net.Conn, err error) {
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	dial := func(network, address string) (net.Conn, error) { return d.dialer.DialContext(d.ctx, network, address) }
 	if d.custom != nil {
-		raw, err = d.custom.Dial(network, address)
-	} else {
-		raw, err = d.dialer.DialContext(d.ctx, network, address)
+		dial = d.custom.Dial
 	}
+	raw, err := dial(network, address)
 	if err != nil {
 		d.mu.Lock()
 		defer d.mu.Unlock()

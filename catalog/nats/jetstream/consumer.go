@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -14,10 +17,12 @@ import (
 type Consumer struct {
 	connection *connection
 	streams    jetstream.JetStream
+	opening    chan struct{} // held by the Receive that subscribes
 
 	mu          sync.Mutex
 	closed      bool
 	subscribers map[*Subscriber]struct{}
+	sessions    map[*session]struct{}
 }
 
 // NewConsumer reaches a server and logs in, as NewProducer does.
@@ -31,7 +36,11 @@ func NewConsumer(serverURL string, bindings *ServerBindings, options *Options) (
 		n.close()
 		return nil, fmt.Errorf("nats: connect to %s: %w", serverURL, err)
 	}
-	return &Consumer{connection: n, streams: js, subscribers: map[*Subscriber]struct{}{}}, nil
+	c := &Consumer{connection: n, streams: js, opening: make(chan struct{}, 1), subscribers: map[*Subscriber]struct{}{}, sessions: map[*session]struct{}{}}
+	n.mu.Lock()
+	n.denied, n.back = c.denied, c.restored
+	n.mu.Unlock()
+	return c, nil
 }
 
 // Native gives the library's JetStream, which stops working at Close.
@@ -85,6 +94,75 @@ func (c *Consumer) subscribe(ctx context.Context, address string, bindings *Chan
 	return s, nil
 }
 
+// open notes that a session is about to subscribe. Only one does at a time, or
+// an answer could count for what the server has not had.
+func (c *Consumer) open(ctx context.Context, r *session) (opened func(), err error) {
+	select {
+	case c.opening <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r != nil {
+		c.sessions[r] = struct{}{}
+	}
+	return func() { <-c.opening }, nil
+}
+
+func (c *Consumer) remove(r *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.sessions, r)
+}
+
+// denied ends each Receive whose subscription the server may have refused:
+// which one it means is known to the library alone.
+func (c *Consumer) denied(refusal error) {
+	connected := c.connection.nats.Stats().Reconnects
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for r := range c.sessions {
+		if r.confirmed != int64(connected) {
+			r.end(classify(refusal))
+		}
+	}
+}
+
+// confirm returns when the server has had the subscriptions and this side has
+// heard of those that it refuses.
+func (c *Consumer) confirm(ctx context.Context) error {
+	n := c.connection.nats
+	connected := n.Stats().Reconnects
+	c.mu.Lock()
+	asked := slices.Collect(maps.Keys(c.sessions))
+	c.mu.Unlock()
+	if err := c.connection.flush(ctx); err != nil {
+		return err
+	}
+	if errors.Is(n.LastError(), nats.ErrMaxSubscriptionsExceeded) || n.Stats().Reconnects != connected {
+		return nil // the next such error can mean these
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range asked {
+		r.confirmed = int64(connected)
+	}
+	return nil
+}
+
+// restored follows a reconnect, in which the library subscribes again.
+func (c *Consumer) restored() {
+	ctx, cancel := c.connection.bounded(context.Background(), c.connection.dialer.ctx)
+	defer cancel()
+	opened, err := c.open(ctx, nil)
+	if err != nil {
+		return
+	}
+	defer opened()
+	_ = c.confirm(ctx) // where it fails the connection broke again
+}
+
 // Close closes the Subscribers and then the connection. It waits for the
 // handlers that run, at most Options.Timeout.
 func (c *Consumer) Close() error {
@@ -128,8 +206,8 @@ type Subscriber struct {
 // Receive returns ctx's error when ctx ends and ErrClosed after Close, both as
 // soon as the handlers that run have returned and are settled; what had come and
 // was not handled goes back to the server. It reconnects for ever; what can't
-// heal ends it: ErrUnauthorized, ErrNotFound when the stream or the durable was
-// deleted. One Receive runs at a time; a new one goes on where the last one
+// heal ends it: ErrUnauthorized, ErrRefused when the server takes no more
+// subscriptions, ErrNotFound when the stream or the durable was deleted. One Receive runs at a time; a new one goes on where the last one
 // ended.
 func (s *Subscriber) Receive(ctx context.Context, handle func(context.Context, *EnvelopeIn) error) error {
 	if err := ctx.Err(); err != nil {

@@ -76,8 +76,16 @@ func classify(err error) error {
 	return err
 }
 
+// passing is an error of a kind that does not pass, but this one may.
+type passing struct{ error }
+
+func (p passing) Unwrap() error { return p.error }
+
 // final tells whether trying again can't help.
 func final(err error) bool {
+	if errors.As(err, new(passing)) {
+		return false
+	}
 	var certificate *tls.CertificateVerificationError
 	return kind(err) != nil || errors.As(err, &certificate)
 }

@@ -16,6 +16,10 @@ type session struct {
 	subscriber *Subscriber
 	connection *connection
 	handle     func(context.Context, *EnvelopeIn) error
+	end        context.CancelCauseFunc
+	// Of the Consumer's mu: on which connection, counted from 0, the server has
+	// the library's subscription.
+	confirmed int64
 
 	mu       sync.Mutex
 	wake     *sync.Cond
@@ -25,7 +29,7 @@ type session struct {
 }
 
 func newSession(s *Subscriber, handle func(context.Context, *EnvelopeIn) error) *session {
-	r := &session{subscriber: s, connection: s.consumer.connection, handle: handle, held: map[jetstream.Msg]struct{}{}}
+	r := &session{subscriber: s, connection: s.consumer.connection, handle: handle, confirmed: -1, held: map[jetstream.Msg]struct{}{}}
 	r.wake = sync.NewCond(&r.mu)
 	return r
 }
@@ -34,13 +38,18 @@ func (r *session) run(ctx context.Context) error {
 	s, c := r.subscriber, r.connection
 	active, end := context.WithCancelCause(ctx)
 	defer end(nil)
+	r.end = end
+	defer s.consumer.remove(r)
 	defer context.AfterFunc(s.closing, func() { end(ErrClosed) })()
 	// The handlers live on in Close until it has waited long enough.
 	handling, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.abandoned, func() { cancel(); r.giveBack() })()
 
-	pull, err := persist(active, c, func() (jetstream.ConsumeContext, error) { return r.pull(active, end) })
+	pull, err := answered(active, c, func(ctx context.Context) (jetstream.ConsumeContext, error) { return r.pull(ctx, active, end) })
+	if active.Err() != nil {
+		return context.Cause(active)
+	}
 	if err != nil {
 		return err
 	}
@@ -82,10 +91,10 @@ func (r *session) run(ctx context.Context) error {
 
 // pull makes the library ask for messages. Its callback must not block: the
 // library holds what it can't hand over, and nothing tells the server so.
-func (r *session) pull(active context.Context, end context.CancelCauseFunc) (jetstream.ConsumeContext, error) {
+func (r *session) pull(ctx, active context.Context, end context.CancelCauseFunc) (jetstream.ConsumeContext, error) {
 	o := r.connection.options
 	// Asked for messages, not every server says that the consumer is gone.
-	if _, err := r.subscriber.native.Info(active); err != nil {
+	if _, err := r.subscriber.native.Info(ctx); err != nil {
 		return nil, err
 	}
 	failed := jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
@@ -101,14 +110,23 @@ func (r *session) pull(active context.Context, end context.CancelCauseFunc) (jet
 			r.connection.background(func() { r.probe(active, end) })
 		}
 	})
+	// What the server delivers comes to a subscription, which it may refuse.
+	opened, err := r.subscriber.consumer.open(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer opened()
 	pull, err := r.subscriber.native.Consume(r.take, failed,
 		jetstream.PullMaxMessagesWithBytesLimit(o.MaxPending, o.MaxPendingBytes),
 		jetstream.PullExpiry(30*time.Second), jetstream.PullHeartbeat(min(max(o.KeepAlive, 500*time.Millisecond), 15*time.Second)))
-	if err == nil && active.Err() != nil {
-		pull.Stop()
-		err = active.Err()
+	if err != nil {
+		return nil, err
 	}
-	return pull, err
+	if err := r.subscriber.consumer.confirm(ctx); err != nil {
+		pull.Stop()
+		return nil, err
+	}
+	return pull, nil
 }
 
 // probe ends the session where the consumer is gone.

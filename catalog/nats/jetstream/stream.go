@@ -17,7 +17,7 @@ import (
 func (c *connection) declareStream(ctx context.Context, js jetstream.JetStream, subject string) (string, error) {
 	ctx, cancel := c.bounded(ctx, context.Background())
 	defer cancel()
-	return persist(ctx, c, func() (string, error) {
+	return answered(ctx, c, func(ctx context.Context) (string, error) {
 		name, err := findStream(ctx, js, subject)
 		if !errors.Is(err, jetstream.ErrStreamNotFound) || c.options.NoDeclare {
 			return name, err
@@ -37,15 +37,54 @@ func (c *connection) declareStream(ctx context.Context, js jetstream.JetStream, 
 	})
 }
 
+// answered is persist for what the server's JetStream is asked. A server without
+// it does not answer, and neither does one that has just started: that is
+// refused when it has lasted for Options.Timeout.
+func answered[T any](ctx context.Context, c *connection, ask func(context.Context) (T, error)) (T, error) {
+	var since time.Time
+	return persist(ctx, c, func() (T, error) {
+		result, err := unbroken(ctx, c, ask)
+		if !errors.Is(err, nats.ErrNoResponders) {
+			since = time.Time{}
+			return result, err
+		}
+		if since.IsZero() {
+			since = time.Now()
+		}
+		err = fmt.Errorf("%w: %w", jetstream.ErrJetStreamNotEnabled, err)
+		if time.Since(since) < c.options.Timeout {
+			err = passing{err}
+		}
+		return result, err
+	})
+}
+
+// unbroken ends a question with the connection it was asked on, as the answer
+// will not come.
+func unbroken[T any](ctx context.Context, c *connection, ask func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
+	defer cancel()
+	lost := c.nats.StatusChanged(nats.RECONNECTING)
+	defer c.nats.RemoveStatusListener(lost)
+	go func() {
+		select {
+		case <-lost:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	result, err := ask(ctx)
+	cancel()
+	return result, err
+}
+
 func findStream(ctx context.Context, js jetstream.JetStream, subject string) (string, error) {
 	lister := js.StreamNames(ctx, jetstream.WithStreamListSubject(subject))
 	var names []string
 	for name := range lister.Name() {
 		names = append(names, name)
 	}
-	if err := lister.Err(); errors.Is(err, nats.ErrNoResponders) {
-		return "", jetstream.ErrJetStreamNotEnabled
-	} else if err != nil {
+	if err := lister.Err(); err != nil {
 		return "", err
 	}
 	switch len(names) {
@@ -119,7 +158,7 @@ func (c *connection) declareConsumer(ctx context.Context, js jetstream.JetStream
 	}
 	ctx, cancel := c.bounded(ctx, context.Background())
 	defer cancel()
-	return persist(ctx, c, func() (jetstream.Consumer, error) {
+	return answered(ctx, c, func(ctx context.Context) (jetstream.Consumer, error) {
 		if queue != "" {
 			consumer, err := js.Consumer(ctx, stream, config.Durable)
 			if err == nil {

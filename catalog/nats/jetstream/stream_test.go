@@ -273,6 +273,22 @@ func TestDurableDeletedEndsReceive(t *testing.T) {
 	}
 }
 
+// The library receives by a subscription that the server may refuse.
+func TestSubscriptionRefusedEndsReceive(t *testing.T) {
+	for config, want := range map[string]error{
+		"max_subscriptions: 1\n": driver.ErrRefused,
+		"authorization { users: [ { user: u, password: p, permissions: { subscribe: { deny: [\"_INBOX.*\"] } } } ] }\nno_auth_user: u\n": driver.ErrUnauthorized,
+	} {
+		server := natstest.Start(t, config)
+		// The first subscription is that of all answers.
+		sub := subscriber(t, consumer(t, "nats://"+server.Addr, nil), "orders", inQueue("q"))
+		err := sub.Receive(within(t, 20*time.Second), func(context.Context, *driver.EnvelopeIn) error { return nil })
+		if !errors.Is(err, want) {
+			t.Errorf("%s: Receive ended with %v", config, err)
+		}
+	}
+}
+
 // Deleted while the connection was away, so that nobody could say so.
 func TestDurableDeletedDuringAnOutage(t *testing.T) {
 	url, subject := natstest.URL(t), newSubject()
@@ -383,9 +399,37 @@ func TestNoReplies(t *testing.T) {
 
 func TestNoJetStream(t *testing.T) {
 	server := natstest.Start(t, "jetstream: disabled\n")
-	_, err := producer(t, "nats://"+server.Addr, nil).Publisher(within(t, 10*time.Second), "orders", nil)
-	if !errors.Is(err, driver.ErrRefused) || !errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
+	p := producer(t, "nats://"+server.Addr, &driver.Options{Timeout: 500 * time.Millisecond})
+	_, err := p.Publisher(within(t, 20*time.Second), "orders", nil)
+	if !errors.Is(err, driver.ErrRefused) || !errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a server without JetStream: %v", err)
+	}
+	_, err = p.Publisher(within(t, 200*time.Millisecond), "orders", nil)
+	if !errors.Is(err, driver.ErrRefused) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a server without JetStream, less than Timeout: %v", err)
+	}
+}
+
+// A server that has just started does not answer for JetStream yet.
+func TestJetStreamIsLate(t *testing.T) {
+	server := natstest.Start(t, "jetstream: disabled\n")
+	var told journal
+	c := consumer(t, "nats://"+server.Addr, &driver.Options{MaxBackoff: 100 * time.Millisecond, Logger: told.logger()})
+	opened := make(chan error)
+	go func() {
+		_, err := c.Subscriber(within(t, 20*time.Second), "orders", inQueue("q"))
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		t.Fatalf("Subscriber did not wait: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	if err := errors.Join(server.Kill(), server.Reload(""), server.Restart()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-opened; err != nil {
+		t.Errorf("Subscriber before JetStream was there: %v\n%s", err, told.String())
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 // safe for concurrent use.
 type Consumer struct {
 	connection *connection
+	opening    chan struct{} // held while subscriptions are confirmed
 
 	mu          sync.Mutex
 	closed      bool
@@ -27,9 +28,9 @@ func NewConsumer(serverURL string, bindings *ServerBindings, options *Options) (
 	if err != nil {
 		return nil, err
 	}
-	c := &Consumer{connection: n, subscribers: map[*Subscriber]struct{}{}}
+	c := &Consumer{connection: n, opening: make(chan struct{}, 1), subscribers: map[*Subscriber]struct{}{}}
 	n.mu.Lock()
-	n.denied = c.denied
+	n.denied, n.back = c.denied, c.restored
 	n.mu.Unlock()
 	return c, nil
 }
@@ -43,7 +44,8 @@ func (c *Consumer) Native() *nats.Conn { return c.connection.nats }
 // members, without one it gets all of them.
 //
 // Errors: ErrUnsupported for a malformed subject, ErrUnauthorized where the
-// server does not allow it, ErrClosed.
+// server does not allow it, ErrRefused where it takes no more subscriptions,
+// ErrClosed.
 func (c *Consumer) Subscriber(ctx context.Context, address string, bindings *ChannelBindings) (*Subscriber, error) {
 	s, err := c.subscribe(ctx, address, bindings)
 	if err != nil {
@@ -63,7 +65,7 @@ func (c *Consumer) subscribe(ctx context.Context, address string, bindings *Chan
 	if err := checkSubject(address, true); err != nil {
 		return nil, err
 	}
-	s := &Subscriber{consumer: c, subject: address, queue: queue, messages: make(chan *nats.Msg, handOver), gone: make(chan struct{}), failed: make(chan struct{})}
+	s := &Subscriber{consumer: c, subject: address, queue: queue, confirmed: -1, messages: make(chan *nats.Msg, handOver), gone: make(chan struct{}), failed: make(chan struct{})}
 	s.closing, s.beginClose = context.WithCancel(context.Background())
 	s.abandoned, s.abandon = context.WithCancel(context.Background())
 	c.mu.Lock()
@@ -89,14 +91,59 @@ func (c *Consumer) subscribe(ctx context.Context, address string, bindings *Chan
 	return s, nil
 }
 
-// denied ends the Subscribers that the server does not allow, or no more.
+// denied ends the Subscribers that the server does not allow, or no more. Which
+// one is too many it does not say: it may be each that was not confirmed yet.
 func (c *Consumer) denied(refusal error) {
+	tooMany, connected := errors.Is(refusal, nats.ErrMaxSubscriptionsExceeded), c.connection.nats.Stats().Reconnects
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for s := range c.subscribers {
-		if s.refusedBy(refusal) {
+		if tooMany && s.asked && s.confirmed != int64(connected) || !tooMany && s.refusedBy(refusal) {
 			s.fail(refusal)
 		}
+	}
+}
+
+// confirm returns when the server has had the subscriptions and this side has
+// heard of those that it refuses. Only one runs at a time, or an answer could
+// count for what the server has not had.
+func (c *Consumer) confirm(ctx context.Context) error {
+	n := c.connection.nats
+	connected := n.Stats().Reconnects
+	var asked []*Subscriber
+	c.mu.Lock()
+	for s := range c.subscribers {
+		if s.asked {
+			asked = append(asked, s)
+		}
+	}
+	c.mu.Unlock()
+	if err := c.connection.flush(ctx); err != nil {
+		return err
+	}
+	if n.Stats().Reconnects != connected {
+		return errInterrupted
+	}
+	if errors.Is(n.LastError(), nats.ErrMaxSubscriptionsExceeded) {
+		return nil // not to be told from the next such error
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range asked {
+		s.confirmed = int64(connected)
+	}
+	return nil
+}
+
+// restored follows a reconnect, in which the library subscribes again.
+func (c *Consumer) restored() {
+	ctx, cancel := c.connection.bounded(context.Background(), c.connection.dialer.ctx)
+	defer cancel()
+	select {
+	case c.opening <- struct{}{}:
+		_ = c.confirm(ctx) // where it fails the connection broke again
+		<-c.opening
+	case <-ctx.Done():
 	}
 }
 
@@ -132,6 +179,11 @@ type Subscriber struct {
 	abandoned  context.Context // done when Close has waited long enough
 	abandon    context.CancelFunc
 
+	// Of the Consumer's mu: whether the server was asked to subscribe, and on
+	// which connection, counted from 0, it has confirmed that.
+	asked     bool
+	confirmed int64
+
 	library      sync.Mutex // held while the library is called, which can take long
 	subscription *nats.Subscription
 
@@ -145,6 +197,15 @@ type Subscriber struct {
 // then restores the subscription, and it has to be confirmed.
 func (s *Subscriber) subscribe(ctx context.Context) error {
 	c := s.consumer.connection
+	select {
+	case s.consumer.opening <- struct{}{}:
+		defer func() { <-s.consumer.opening }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	s.consumer.mu.Lock()
+	s.asked = true
+	s.consumer.mu.Unlock()
 	s.library.Lock()
 	var err error
 	if s.closing.Err() == nil && s.subscription == nil {
@@ -157,7 +218,7 @@ func (s *Subscriber) subscribe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.flush(ctx)
+	return s.consumer.confirm(ctx)
 }
 
 // take is the library's callback. While it waits the library holds what comes.
@@ -199,7 +260,7 @@ func (s *Subscriber) failure() error {
 // Receive returns ctx's error when ctx ends and ErrClosed after Close, both as
 // soon as the handlers that run have returned. It reconnects for ever; what
 // can't heal ends it: ErrUnauthorized when the server refuses the credentials
-// or the subscription. One Receive runs at a time; a new one goes on where the
+// or the subscription, ErrRefused when it takes no more subscriptions. One Receive runs at a time; a new one goes on where the
 // last one ended.
 func (s *Subscriber) Receive(ctx context.Context, handle func(context.Context, *EnvelopeIn) error) error {
 	if err := ctx.Err(); err != nil {

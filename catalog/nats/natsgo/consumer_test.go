@@ -126,12 +126,6 @@ func TestDroppedMessagesAreTold(t *testing.T) {
 	if got := payloads(receive(t, sub, 10)); got != "0 1 2 3 4 5 6 7 8 9" {
 		t.Errorf("got %q", got)
 	}
-	if err := sub.Close(); err != nil {
-		t.Error(err)
-	}
-	if text := told.String(); !strings.Contains(text, "no handler took") {
-		t.Errorf("Close did not tell of those that waited:\n%s", text)
-	}
 }
 
 func TestCloseTellsWhatItDrops(t *testing.T) {
@@ -198,6 +192,60 @@ func TestSubscriptionRefusedLater(t *testing.T) {
 	p := producer(t, "nats://u:p@"+server.Addr, nil)
 	send(t, publisher(t, p, "others"), envelope("x"))
 	receive(t, other, 1)
+}
+
+// Which subscription is too many the server does not say.
+func TestTooManySubscriptions(t *testing.T) {
+	server := natstest.Start(t, "max_subscriptions: 2\n")
+	c := consumer(t, "nats://"+server.Addr, fast)
+	one, two := subscriber(t, c, "one", nil), subscriber(t, c, "two", nil)
+	if sub, err := c.Subscriber(within(t, 20*time.Second), "three", nil); !errors.Is(err, driver.ErrRefused) {
+		t.Errorf("one too many: %v, %v", sub, err)
+	}
+	// Another one too many may be known only later, but it is.
+	four, err := c.Subscriber(within(t, 20*time.Second), "four", nil)
+	if err == nil {
+		err = four.Receive(within(t, 20*time.Second), func(context.Context, *driver.EnvelopeIn) error { return nil })
+	}
+	if !errors.Is(err, driver.ErrRefused) {
+		t.Errorf("another one too many: %v", err)
+	}
+	pub := publisher(t, producer(t, "nats://"+server.Addr, nil), "one")
+	other := envelope("2")
+	other.SetSubject("two")
+	send(t, pub, envelope("1"), other)
+	if got := payloads(receive(t, one, 1)) + payloads(receive(t, two, 1)); got != "12" {
+		t.Errorf("those that were there got %q", got)
+	}
+	if err := two.Close(); err != nil {
+		t.Fatal(err)
+	}
+	subscriber(t, c, "five", nil)
+}
+
+// After a reconnect the server may take fewer: none is silently dead.
+func TestTooManySubscriptionsAfterAReconnect(t *testing.T) {
+	server := natstest.Start(t, "max_subscriptions: 2\n")
+	c := consumer(t, "nats://"+server.Addr, fast)
+	ends := make(chan error, 2)
+	for _, sub := range []*driver.Subscriber{subscriber(t, c, "one", nil), subscriber(t, c, "two", nil)} {
+		go func() {
+			ends <- sub.Receive(t.Context(), func(context.Context, *driver.EnvelopeIn) error { return nil })
+		}()
+	}
+	if err := errors.Join(server.Kill(), server.Reload("max_subscriptions: 1\n"), server.Restart()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		select {
+		case err := <-ends:
+			if !errors.Is(err, driver.ErrRefused) {
+				t.Errorf("Receive ended with %v", err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("Receive did not end")
+		}
+	}
 }
 
 // A server that answers nothing on the first connection: the subscription is

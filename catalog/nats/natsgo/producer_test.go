@@ -325,3 +325,62 @@ func TestLoggerHearsOfAnOutageOnce(t *testing.T) {
 		t.Errorf("the logger was told\n%s", text)
 	}
 }
+
+// hook calls before at each look at the deadline: the library's flush takes one
+// before it sends its ping.
+type hook struct {
+	context.Context
+	before func()
+}
+
+func (h hook) Deadline() (time.Time, bool) {
+	h.before()
+	return h.Context.Deadline()
+}
+
+// An answer on a new connection says nothing of a message on the one before.
+func TestAnswerOfAnotherConnection(t *testing.T) {
+	lost := make(chan struct{})
+	wire := natstest.Script(t, func(c *natstest.Conn) {
+		if c.Number == 1 {
+			<-lost
+			return
+		}
+		c.Serve()
+	})
+	p := producer(t, wire.URL, fast)
+	pub := publisher(t, p, "orders")
+	looks := 0
+	err := pub.Send(hook{within(t, 20*time.Second), func() {
+		if looks++; looks == 2 { // the first is Send's
+			close(lost)
+			eventually(t, func() bool { return p.Native().IsConnected() && p.Native().Stats().Reconnects == 1 })
+		}
+	}}, envelope("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := wire.Sent()
+	if last := sent[strings.LastIndex(sent, "CONNECT"):]; looks < 3 || !strings.Contains(last, "PUB orders 1\r\nx\r\n") {
+		t.Errorf("after %d looks at the deadline the connection that confirmed had %q", looks, last)
+	}
+}
+
+// late dials when the one who waits for it has given up.
+type late struct{ timeout time.Duration }
+
+func (l late) Dial(network, address string) (net.Conn, error) {
+	time.Sleep(2 * l.timeout)
+	return net.Dial(network, address)
+}
+
+func TestDialerOfNativeIsLate(t *testing.T) {
+	const timeout = 50 * time.Millisecond
+	url := natstest.URL(t)
+	for range 10 {
+		_, err := driver.NewProducer(url, nil, &driver.Options{Timeout: timeout, Native: func(n *nats.Options) { n.CustomDialer = late{timeout} }})
+		if err == nil || !strings.Contains(err.Error(), "no answer within") {
+			t.Errorf("connected later than Timeout: %v", err)
+		}
+	}
+}

@@ -141,7 +141,7 @@ func TestCredentials(t *testing.T) {
 	refuses(t, host, &driver.Options{Credentials: filepath.Join(t.TempDir(), "missing")}, os.ErrNotExist)
 
 	// A JWT that ends is read anew, so a renewed file carries on.
-	file := write(t, a.credentials(t, 2*time.Second))
+	file := write(t, a.credentials(t, 3*time.Second))
 	var told journal
 	o := &driver.Options{Credentials: file, Logger: told.logger(), MinBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond}
 	sub := subscriber(t, consumer(t, host, o), "orders", nil)
@@ -153,7 +153,7 @@ func TestCredentials(t *testing.T) {
 	receive(t, sub, 1)
 
 	// One that nobody renews ends Receive.
-	sub = subscriber(t, consumer(t, host, &driver.Options{Credentials: write(t, a.credentials(t, 2*time.Second)), MaxBackoff: 100 * time.Millisecond}), "orders", nil)
+	sub = subscriber(t, consumer(t, host, &driver.Options{Credentials: write(t, a.credentials(t, 3*time.Second)), MaxBackoff: 100 * time.Millisecond}), "orders", nil)
 	err := sub.Receive(within(t, 20*time.Second), func(context.Context, *driver.EnvelopeIn) error { return nil })
 	if !errors.Is(err, driver.ErrUnauthorized) {
 		t.Errorf("Receive with a JWT that has ended: %v", err)
