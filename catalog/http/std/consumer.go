@@ -29,7 +29,8 @@ type Consumer struct {
 	options  Options
 	server   *http.Server // nil with Options.HandlerOnly
 	listener net.Listener
-	served   chan struct{}
+	started  bool
+	served   chan struct{} // closed when the server has ended
 
 	mu          sync.Mutex
 	closed      bool
@@ -38,7 +39,7 @@ type Consumer struct {
 }
 
 // NewConsumer listens at the URL's host and port, with Options.HandlerOnly
-// nowhere. Errors: that of the listener where the port is taken,
+// nowhere; it answers from the first Subscriber on. Errors: that of the listener where the port is taken,
 // ErrUnsupported for a security scheme that a server can't check.
 func NewConsumer(serverURL string, bindings *ServerBindings, options *Options) (*Consumer, error) {
 	u, err := parseServer(serverURL)
@@ -58,7 +59,7 @@ func NewConsumer(serverURL string, bindings *ServerBindings, options *Options) (
 		return nil, fmt.Errorf("http: %w: a Consumer can't check the tokens of %s; do it before Consumer.Handler", ErrUnsupported, security.Scheme())
 	}
 	u.User = nil
-	c := &Consumer{base: u, login: login, options: o, subscribers: map[*Subscriber]struct{}{}}
+	c := &Consumer{base: u, login: login, options: o, subscribers: map[*Subscriber]struct{}{}, served: make(chan struct{})}
 	c.mux.Store(http.NewServeMux())
 	if o.HandlerOnly {
 		return c, nil
@@ -89,18 +90,22 @@ func NewConsumer(serverURL string, bindings *ServerBindings, options *Options) (
 	if o.Native != nil {
 		o.Native(nil, c.server)
 	}
-	c.served = make(chan struct{})
+	return c, nil
+}
+
+// serve begins to answer. Until there is a Subscriber connections wait: 404
+// would tell their senders that trying again is no use.
+func (c *Consumer) serve() {
+	serve := c.server.Serve
+	if c.server.TLSConfig != nil {
+		serve = func(l net.Listener) error { return c.server.ServeTLS(l, "", "") }
+	}
 	go func() {
 		defer close(c.served)
-		serve := c.server.Serve
-		if config != nil {
-			serve = func(l net.Listener) error { return c.server.ServeTLS(l, "", "") }
-		}
 		if err := serve(c.listener); !errors.Is(err, http.ErrServerClosed) {
-			o.Logger.Error("http: the server ended", "error", err)
+			c.options.Logger.Error("http: the server ended", "error", err)
 		}
 	}()
-	return c, nil
 }
 
 // logWriter hands what the library's server logs to the Logger.
@@ -164,6 +169,10 @@ func (c *Consumer) Subscriber(ctx context.Context, address string, bindings *Cha
 		delete(c.subscribers, s)
 		return fail(err)
 	}
+	if !c.started && c.server != nil {
+		c.started = true
+		c.serve()
+	}
 	return s, nil
 }
 
@@ -201,9 +210,13 @@ func (c *Consumer) Close() error {
 	c.mu.Lock()
 	c.closed = true
 	open := slices.Collect(maps.Keys(c.subscribers))
+	started := c.started
 	c.mu.Unlock()
 	err := closeAll(open)
-	if c.server == nil {
+	if !started {
+		if c.listener != nil {
+			_ = c.listener.Close()
+		}
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.options.Timeout)
