@@ -482,3 +482,53 @@ func TestForeignClient(t *testing.T) {
 		t.Errorf("curl got %q, %v", out, err)
 	}
 }
+
+// python is a server that we did not write: it sends back what it got.
+func TestForeignServer(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		if brokers.Real() {
+			t.Fatal(err)
+		}
+		t.Skip("there is no python3")
+	}
+	cmd := exec.CommandContext(within(t), python, "-u", "-c", `
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Echo(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_PUT(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = (self.path + " " + self.headers["X-Word"] + " " + self.headers["Content-Type"] + " ").encode() + body
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_):
+        pass
+server = HTTPServer(("127.0.0.1", 0), Echo)
+print(server.server_port)
+server.serve_forever()`)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	var port int
+	if _, err := fmt.Fscan(out, &port); err != nil {
+		t.Fatal(err)
+	}
+	pub := publisher(t, fmt.Sprintf("http://127.0.0.1:%d", port), "a/b", decode[driver.ChannelBindings](t, `{"operation": {"method": "PUT"}}`), nil)
+	e := envelope("body\x00\xff")
+	e.SetHeaders(driver.Headers{"X-Word": "word"})
+	e.SetContentType("text/plain")
+	answer, err := pub.Request(within(t), e)
+	if err != nil || string(answer.Payload()) != "/a/b word text/plain body\x00\xff" {
+		t.Errorf("%v %v", answer, err)
+	}
+}
