@@ -80,6 +80,7 @@ func configureMosquitto(s *Server) error {
 		"persistence_location " + s.dir + "/",
 		"max_queued_messages 0", // the default drops what exceeds 1000
 		"log_dest stderr",
+		"set_tcp_nodelay true", // else each message waits for a delayed acknowledgement
 	}
 	if os.Geteuid() == 0 {
 		// It would become the user mosquitto, who can't read the directory.

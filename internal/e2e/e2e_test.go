@@ -37,6 +37,9 @@ type use struct {
 	Package, Server, Address, Channel, Decorate, Verify string
 	// Lossy: the protocol can't promise what is in flight during the outage.
 	Lossy bool
+	// Asked: the server is asked to end and not killed. Mosquitto has what it
+	// confirms on disk only then.
+	Asked bool
 }
 
 const (
@@ -64,6 +67,9 @@ var amqp = use{
 	Verify:   verifyHeader,
 }
 
+// kept is a session that the server keeps.
+const kept = `&impl.ServerBindings{ClientID: "e2e", CleanSession: new(false)}`
+
 var uses = []use{
 	kafka.by("kafka/segmentio"),
 	kafka.by("kafka/franz"),
@@ -75,6 +81,8 @@ var uses = []use{
 		Channel:  `&impl.ChannelBindings{Operation: &impl.OperationBindings{Queue: "e2e"}}`,
 		Decorate: setHeader, Verify: verifyHeader,
 	}.by("nats/jetstream"),
+	use{server: brokers.StartMosquitto, Asked: true, Server: kept, Decorate: setHeader, Verify: verifyHeader}.by("mqtt5/paho"),
+	use{server: brokers.StartMosquitto, Asked: true, Server: kept}.by("mqtt/paho"),
 	use{server: brokers.StartRedis, Lossy: true}.by("redis/goredis"),
 	use{
 		server:   brokers.StartRedis,
@@ -128,7 +136,11 @@ func TestEjectedDriverOutlivesItsServer(t *testing.T) {
 				_ = cmd.Wait()
 				t.Fatalf("the program did not reach the middle: %s", lines.Text())
 			}
-			if err := s.Kill(); err != nil {
+			end := s.Kill
+			if u.Asked {
+				end = s.Stop
+			}
+			if err := end(); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(outage)
@@ -136,21 +148,21 @@ func TestEjectedDriverOutlivesItsServer(t *testing.T) {
 				t.Fatal(err)
 			}
 			var sent, slowest, received, twice, disorder int
-			var end string
+			var ended string
 			for lines.Scan() {
 				t.Log(lines.Text())
 				if _, err := fmt.Sscanf(lines.Text(), "sent %d slowest %d", &sent, &slowest); err == nil {
 					continue
 				}
 				if _, err := fmt.Sscanf(lines.Text(), "received %d twice %d disorder %d: ", &received, &twice, &disorder); err == nil {
-					_, end, _ = strings.Cut(lines.Text(), ": ")
+					_, ended, _ = strings.Cut(lines.Text(), ": ")
 				}
 			}
 			if err := cmd.Wait(); err != nil {
 				t.Fatal(err)
 			}
-			if !strings.HasSuffix(end, context.Canceled.Error()) {
-				t.Errorf("Receive ended with %q", end)
+			if !strings.HasSuffix(ended, context.Canceled.Error()) {
+				t.Errorf("Receive ended with %q", ended)
 			}
 			if disorder != 0 {
 				t.Errorf("%d messages came out of order", disorder)

@@ -66,7 +66,7 @@ func Embedded(t testing.TB, configure ...func(*mqtt.Options)) *Server {
 
 	s := &Server{Server: mqtt.New(options), Certs: certs}
 	s.sequence.Store((time.Now().Unix()>>16 + 1) << 16)
-	if err := s.AddHook(&hook{server: s}, nil); err != nil {
+	if err := s.AddHook(&hook{server: s, release: map[*mqtt.Client]func(){}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	s.URL = "mqtt://" + s.listen(t, "plain", nil)
@@ -126,12 +126,40 @@ func (s *Server) Read(kind byte) []packets.Packet {
 type hook struct {
 	mqtt.HookBase
 	server *Server
+
+	// publishing is held for reading while a message goes out, and for writing
+	// while a client takes over its old session.
+	publishing sync.RWMutex
+	mu         sync.Mutex
+	release    map[*mqtt.Client]func()
+}
+
+// hold keeps what gives publishing back until the client is done with it.
+func (h *hook) hold(cl *mqtt.Client, release func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.release[cl] = release
+}
+
+func (h *hook) done(cl *mqtt.Client) {
+	h.mu.Lock()
+	release := h.release[cl]
+	delete(h.release, cl)
+	h.mu.Unlock()
+	if release != nil {
+		release()
+	}
 }
 
 func (h *hook) ID() string { return "mqtttest" }
 
 func (h *hook) Provides(b byte) bool {
-	return b == mqtt.OnConnectAuthenticate || b == mqtt.OnACLCheck || b == mqtt.OnPacketRead || b == mqtt.OnPublish || b == mqtt.OnSessionEstablish
+	switch b {
+	case mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPacketRead, mqtt.OnPublish, mqtt.OnPublished,
+		mqtt.OnSessionEstablish, mqtt.OnSessionEstablished, mqtt.OnDisconnect:
+		return true
+	}
+	return false
 }
 
 func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, p packets.Packet) bool {
@@ -154,7 +182,26 @@ func (h *hook) OnSessionEstablish(cl *mqtt.Client, _ packets.Packet) {
 			return
 		}
 	}
+	if _, found := h.server.Clients.Get(cl.ID); !found {
+		return
+	}
+	// The broker copies the old session to the new client. What it confirms
+	// from then on still goes to the old one, until the new one is in its
+	// table, and is lost; and after that it overtakes what is sent again.
+	h.publishing.Lock()
+	var once sync.Once
+	release := func() { once.Do(h.publishing.Unlock) }
+	time.AfterFunc(time.Second, release) // a client that is gone by now is established never
+	h.hold(cl, release)
 }
+
+func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) { h.done(cl) }
+
+func (h *hook) OnPublished(cl *mqtt.Client, _ packets.Packet) { h.done(cl) }
+
+// OnDisconnect comes also to a client that was gone before its acknowledgement
+// was written, whose message is not published.
+func (h *hook) OnDisconnect(cl *mqtt.Client, _ error, _ bool) { h.done(cl) }
 
 func (h *hook) OnPacketRead(_ *mqtt.Client, p packets.Packet) (packets.Packet, error) {
 	h.remember(p)
@@ -163,7 +210,9 @@ func (h *hook) OnPacketRead(_ *mqtt.Client, p packets.Packet) (packets.Packet, e
 
 // OnPublish puts a number in the place of the time. What the broker sends again
 // it sorts by the low 16 bits of that, and in a second there are many messages.
-func (h *hook) OnPublish(_ *mqtt.Client, p packets.Packet) (packets.Packet, error) {
+func (h *hook) OnPublish(cl *mqtt.Client, p packets.Packet) (packets.Packet, error) {
+	h.publishing.RLock()
+	h.hold(cl, h.publishing.RUnlock)
 	p.Created = h.server.sequence.Add(1)
 	return p, nil
 }
@@ -200,10 +249,13 @@ func Broker(t testing.TB, version int) (*conformance.Broker, *conformance.Foreig
 			SecureURL: "mqtts://" + s.SecureAddr, User: s.User, Password: s.Password, CA: s.Certs.CA,
 			MutualURL: "mqtts://" + s.MutualTLSAddr, ClientCert: &s.Certs.Client,
 			RefusedAddress: RefusedAddress,
-			Kill:           s.Kill,
-			Restart:        func() error { return s.Restart(context.Background()) },
-			Revoke:         func() error { return s.SetPassword("another") },
-			Restore:        func() error { return s.SetPassword(s.Password) },
+			// Mosquitto writes what it confirms to disk when it ends, and not
+			// before: SIGKILL would lose messages whatever a driver did. Asked
+			// to end it breaks every connection as well.
+			Kill:    s.Stop,
+			Restart: func() error { return s.Restart(context.Background()) },
+			Revoke:  func() error { return s.SetPassword("another") },
+			Restore: func() error { return s.SetPassword(s.Password) },
 		}
 		return sayingNo(b, version), commands(version)
 	}
