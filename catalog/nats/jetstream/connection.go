@@ -33,7 +33,6 @@ type connection struct {
 	told    chan struct{}         // closed, and made anew, when it tells of one
 	watches map[*watch]struct{}   // of the exchanges under way
 	denied  func(subscribe error) // a Consumer's, for refused subscriptions
-	back    func()                // a Consumer's, after a reconnect
 }
 
 // watch collects the refusals that the server sends during an exchange.
@@ -126,12 +125,6 @@ func (c *connection) listen(n *nats.Options) {
 	}
 	n.ReconnectedCB = func(nc *nats.Conn) {
 		c.options.Logger.Info("nats: connected again", "server", nc.ConnectedAddr())
-		c.mu.Lock()
-		back := c.back
-		c.mu.Unlock()
-		if back != nil {
-			c.background(back)
-		}
 		if connected != nil {
 			connected(nc)
 		}

@@ -18,6 +18,7 @@ type Consumer struct {
 	connection *connection
 	streams    jetstream.JetStream
 	opening    chan struct{} // held by the Receive that subscribes
+	confirmed  uint64        // of opening: the last connection that confirm was for
 
 	mu          sync.Mutex
 	closed      bool
@@ -38,7 +39,7 @@ func NewConsumer(serverURL string, bindings *ServerBindings, options *Options) (
 	}
 	c := &Consumer{connection: n, streams: js, opening: make(chan struct{}, 1), subscribers: map[*Subscriber]struct{}{}, sessions: map[*session]struct{}{}}
 	n.mu.Lock()
-	n.denied, n.back = c.denied, c.restored
+	n.denied = c.denied
 	n.mu.Unlock()
 	return c, nil
 }
@@ -94,20 +95,25 @@ func (c *Consumer) subscribe(ctx context.Context, address string, bindings *Chan
 	return s, nil
 }
 
-// open notes that a session is about to subscribe. Only one does at a time, or
-// an answer could count for what the server has not had.
+// open notes that a session is about to subscribe, which one does at a time.
 func (c *Consumer) open(ctx context.Context, r *session) (opened func(), err error) {
 	select {
 	case c.opening <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	opened = func() { <-c.opening }
+	// What a reconnect has restored is refused before this is asked for.
+	if c.connection.nats.Stats().Reconnects != c.confirmed {
+		if err := c.confirm(ctx); err != nil {
+			opened()
+			return nil, err
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if r != nil {
-		c.sessions[r] = struct{}{}
-	}
-	return func() { <-c.opening }, nil
+	c.sessions[r] = struct{}{}
+	return opened, nil
 }
 
 func (c *Consumer) remove(r *session) {
@@ -143,24 +149,13 @@ func (c *Consumer) confirm(ctx context.Context) error {
 	if errors.Is(n.LastError(), nats.ErrMaxSubscriptionsExceeded) || n.Stats().Reconnects != connected {
 		return nil // the next such error can mean these
 	}
+	c.confirmed = connected
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range asked {
 		r.confirmed = int64(connected)
 	}
 	return nil
-}
-
-// restored follows a reconnect, in which the library subscribes again.
-func (c *Consumer) restored() {
-	ctx, cancel := c.connection.bounded(context.Background(), c.connection.dialer.ctx)
-	defer cancel()
-	opened, err := c.open(ctx, nil)
-	if err != nil {
-		return
-	}
-	defer opened()
-	_ = c.confirm(ctx) // where it fails the connection broke again
 }
 
 // Close closes the Subscribers and then the connection. It waits for the

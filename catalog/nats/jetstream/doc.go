@@ -48,8 +48,11 @@
 //
 // Send waits and tries again until its context or Options.Timeout ends. Receive
 // reconnects for ever. Credentials refused twice end the connection: Send and
-// Receive return ErrUnauthorized from then on. Options.Logger hears of an outage
-// when it begins and when it ends.
+// Receive return ErrUnauthorized from then on. Where the server takes fewer
+// subscriptions than before, each Receive that it may mean ends with ErrRefused:
+// it does not say which one is too many. That no JetStream answers is ErrRefused
+// when it has lasted for Options.Timeout: a server that has just started has none
+// yet. Options.Logger hears of an outage when it begins and when it ends.
 //
 // # Bindings
 //

@@ -15,7 +15,8 @@ import (
 // safe for concurrent use.
 type Consumer struct {
 	connection *connection
-	opening    chan struct{} // held while subscriptions are confirmed
+	opening    chan struct{} // held by the Subscriber that is opened
+	confirmed  uint64        // of opening: the last connection that confirm was for
 
 	mu          sync.Mutex
 	closed      bool
@@ -30,7 +31,7 @@ func NewConsumer(serverURL string, bindings *ServerBindings, options *Options) (
 	}
 	c := &Consumer{connection: n, opening: make(chan struct{}, 1), subscribers: map[*Subscriber]struct{}{}}
 	n.mu.Lock()
-	n.denied, n.back = c.denied, c.restored
+	n.denied = c.denied
 	n.mu.Unlock()
 	return c, nil
 }
@@ -105,8 +106,7 @@ func (c *Consumer) denied(refusal error) {
 }
 
 // confirm returns when the server has had the subscriptions and this side has
-// heard of those that it refuses. Only one runs at a time, or an answer could
-// count for what the server has not had.
+// heard of those that it refuses.
 func (c *Consumer) confirm(ctx context.Context) error {
 	n := c.connection.nats
 	connected := n.Stats().Reconnects
@@ -127,24 +127,13 @@ func (c *Consumer) confirm(ctx context.Context) error {
 	if errors.Is(n.LastError(), nats.ErrMaxSubscriptionsExceeded) {
 		return nil // not to be told from the next such error
 	}
+	c.confirmed = connected
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range asked {
 		s.confirmed = int64(connected)
 	}
 	return nil
-}
-
-// restored follows a reconnect, in which the library subscribes again.
-func (c *Consumer) restored() {
-	ctx, cancel := c.connection.bounded(context.Background(), c.connection.dialer.ctx)
-	defer cancel()
-	select {
-	case c.opening <- struct{}{}:
-		_ = c.confirm(ctx) // where it fails the connection broke again
-		<-c.opening
-	case <-ctx.Done():
-	}
 }
 
 // Close closes the Subscribers and then the connection. It waits for the
@@ -202,6 +191,12 @@ func (s *Subscriber) subscribe(ctx context.Context) error {
 		defer func() { <-s.consumer.opening }()
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+	// What a reconnect has restored is refused before this is asked for.
+	if c.nats.Stats().Reconnects != s.consumer.confirmed {
+		if err := s.consumer.confirm(ctx); err != nil {
+			return err
+		}
 	}
 	s.consumer.mu.Lock()
 	s.asked = true

@@ -223,6 +223,22 @@ func TestTooManySubscriptions(t *testing.T) {
 	subscriber(t, c, "five", nil)
 }
 
+// One too many after a reconnect leaves those alone that it has restored.
+func TestOneSubscriptionTooManyAfterAReconnect(t *testing.T) {
+	server := natstest.Start(t, "max_subscriptions: 1\n")
+	c := consumer(t, "nats://"+server.Addr, fast)
+	one := subscriber(t, c, "one", nil)
+	if err := errors.Join(server.Kill(), server.Restart()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool { return c.Native().Stats().Reconnects == 1 && c.Native().IsConnected() })
+	if sub, err := c.Subscriber(within(t, 20*time.Second), "two", nil); !errors.Is(err, driver.ErrRefused) {
+		t.Errorf("one too many: %v, %v", sub, err)
+	}
+	send(t, publisher(t, producer(t, "nats://"+server.Addr, nil), "one"), envelope("1"))
+	receive(t, one, 1)
+}
+
 // After a reconnect the server may take fewer: none is silently dead.
 func TestTooManySubscriptionsAfterAReconnect(t *testing.T) {
 	server := natstest.Start(t, "max_subscriptions: 2\n")

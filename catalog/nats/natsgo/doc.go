@@ -47,7 +47,9 @@
 //
 // Send waits and tries again until its context or Options.Timeout ends. Receive
 // reconnects for ever, and subscriptions are restored. Credentials refused twice
-// end the connection: Send and Receive return ErrUnauthorized from then on.
+// end the connection: Send and Receive return ErrUnauthorized from then on. Where
+// the server takes fewer subscriptions than before, each Receive that it may mean
+// ends with ErrRefused: it does not say which one is too many.
 // Options.Logger hears of an outage when it begins and when it ends.
 //
 // # Bindings
