@@ -46,6 +46,9 @@ type Capabilities struct {
 	NoPersistence bool
 	// NoGroups: subscribers cannot share an address's messages.
 	NoGroups bool
+	// NoHandover: what a member of a group was given and has not settled when it
+	// leaves stays its own until it returns (mqtt).
+	NoHandover bool
 	// NoFanOut: two subscribers without a group share the address's messages
 	// (amqp), where elsewhere each gets all.
 	NoFanOut bool

@@ -18,7 +18,7 @@ var subscriberChecks = []check{
 		run:     groupsShare},
 	{name: "group-changes", topic: "subscribers", rows: []int{50},
 		promise: "When members join and leave a group under load, nothing is lost.",
-		needs:   []need{groups, redelivery, lossless},
+		needs:   []need{groups, redelivery, lossless, handover},
 		run:     groupChanges},
 	{name: "group-offline", topic: "subscribers", rows: []int{51},
 		promise: "What was sent while a group was away arrives when it returns, in order.",

@@ -34,6 +34,7 @@ var (
 	lifeSigns   = unless(func(d *driver) bool { return d.caps.NoSignOfLife }, "the protocol asks for no sign of life")
 	addresses   = unless(func(d *driver) bool { return d.caps.OneAddress }, "a consumer serves one address")
 	groups      = unless(func(d *driver) bool { return d.caps.NoGroups }, "the protocol has no groups")
+	handover    = unless(func(d *driver) bool { return d.caps.NoHandover }, "what a member of a group had in hand when it left stays its own")
 	subscribers = unless(func(d *driver) bool { return d.caps.OneSubscriber }, "an address takes one subscriber")
 	addressable = unless(func(d *driver) bool { return d.caps.NoMissing }, "every address exists")
 	passwords   = unless(func(d *driver) bool { return d.caps.NoCredentials }, "the protocol carries no credentials")

@@ -32,7 +32,7 @@ func wiring(broker *conformance.Broker) conformance.Driver[*driver.EnvelopeOut, 
 	return conformance.Driver[*driver.EnvelopeOut, *driver.EnvelopeIn]{
 		Name:         "mqtt/paho",
 		Broker:       broker,
-		Capabilities: conformance.Capabilities{NoMissing: true, NoHeaders: true, NoContentType: true},
+		Capabilities: conformance.Capabilities{NoMissing: true, NoHandover: true, NoHeaders: true, NoContentType: true},
 		NewEnvelope:  driver.NewEnvelopeOut,
 		NewProducer: func(s conformance.Settings) (conformance.Producer[*driver.EnvelopeOut], error) {
 			p, err := driver.NewProducer(s.URL, server(s), options(s))

@@ -87,6 +87,10 @@
 //
 // # Limits
 //
+// What the server has given to a member of a shared subscription stays in that
+// member's session: the others do not get it when the member leaves, and it is
+// lost where the session ends.
+//
 // 256 MiB for a message: ErrTooLarge. A server that takes less hangs up, and Send
 // tries again until its time is over. A topic has up to 65,535 bytes. How much
 // the server sends ahead is its own setting.

@@ -35,7 +35,7 @@ func wiring(broker *conformance.Broker) conformance.Driver[*driver.EnvelopeOut, 
 	return conformance.Driver[*driver.EnvelopeOut, *driver.EnvelopeIn]{
 		Name:         "mqtt5/paho",
 		Broker:       broker,
-		Capabilities: conformance.Capabilities{NoMissing: true},
+		Capabilities: conformance.Capabilities{NoMissing: true, NoHandover: true},
 		NewEnvelope:  driver.NewEnvelopeOut,
 		NewProducer: func(s conformance.Settings) (conformance.Producer[*driver.EnvelopeOut], error) {
 			p, err := driver.NewProducer(s.URL, server(s), options(s))

@@ -87,6 +87,10 @@
 //
 // # Limits
 //
+// What the server has given to a member of a shared subscription stays in that
+// member's session: the others do not get it when the member leaves, and it is
+// lost where the session ends.
+//
 // The server's maximum packet size: ErrTooLarge. A header's key or value,
 // and a topic, 65,535 bytes each.
 //
