@@ -65,7 +65,9 @@ func configureMosquitto(s *Server) error {
 	if err != nil {
 		return err
 	}
-	rules, err := s.write("rules", "topic readwrite #\ntopic read $SYS/#\ntopic deny "+RefusedTopic+"\n")
+	// A session that was read from disk has no rules until its client is back,
+	// and without the patterns would be refused what is sent until then.
+	rules, err := s.write("rules", "topic readwrite #\ntopic read $SYS/#\ntopic deny "+RefusedTopic+"\npattern readwrite #\n")
 	if err != nil {
 		return err
 	}

@@ -185,7 +185,7 @@ func (l *line) accepts(p *packets.Publish) error {
 // that it has read all that was sent.
 func (l *line) goodbye(expiry *uint32, timeout time.Duration) {
 	d := packets.Disconnect{Properties: &packets.Properties{SessionExpiryInterval: expiry}}
-	d.WriteTo(l)
+	_, _ = d.WriteTo(l)
 	if w, ok := l.Conn.(*webSocket); ok {
 		w.goodbye()
 	}

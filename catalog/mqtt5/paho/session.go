@@ -310,7 +310,7 @@ func (s *session) transmit(l *line, r *record) {
 		return
 	}
 	if r.packet.QoS == 0 {
-		if r.packet.WriteTo(l); l.ended.Err() == nil {
+		if _, _ = r.packet.WriteTo(l); l.ended.Err() == nil {
 			r.end(nil)
 		}
 		return
@@ -318,7 +318,7 @@ func (s *session) transmit(l *line, r *record) {
 	// It waits here while the server has as many messages as it takes at once.
 	if s.state.AddToSession(s.stop, r.packet, r.answer) == nil {
 		r.stored = true
-		r.packet.WriteTo(l)
+		_, _ = r.packet.WriteTo(l) // an error ends the line
 	}
 }
 
