@@ -269,7 +269,7 @@ func (s *Subscriber) next(active context.Context) (*delivery, error) {
 		if d := s.inbox.next(); d != nil {
 			return d, nil
 		}
-		failure, changed := s.session.status()
+		changed, failure := s.session.status()
 		if failure != nil {
 			return nil, failure
 		}

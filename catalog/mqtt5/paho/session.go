@@ -496,13 +496,13 @@ func (s *session) native() *paho.Client {
 
 // status gives why the session will not come back by itself, nil if it may,
 // and a channel that is closed when that changes.
-func (s *session) status() (error, <-chan struct{}) {
+func (s *session) status() (changed <-chan struct{}, failure error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failed {
-		return s.trouble, s.changed
+		return s.changed, s.trouble
 	}
-	return nil, s.changed
+	return s.changed, nil
 }
 
 // tryAgain undoes fail.

@@ -59,6 +59,7 @@ func (s server) upgrade(ctx context.Context, conn net.Conn, c credentials) (_ ne
 	if err != nil {
 		return nil, err
 	}
+	_ = response.Body.Close() // empty: after the handshake come frames
 	accept := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	switch {
 	case response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden:
