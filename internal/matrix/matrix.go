@@ -162,60 +162,6 @@ func Skips(results []Result) map[string]map[string]string {
 	return all
 }
 
-// Driver is what JSON tells of a driver.
-type Driver struct {
-	Driver  string   `json:"driver"`
-	Brokers []string `json:"brokers,omitempty"`
-	Checks  []Check  `json:"checks"`
-}
-
-// Check is a promise and its outcome: with several brokers it failed if it did
-// with any, and it was left out only if it was with all.
-type Check struct {
-	Check   string `json:"check"`
-	Topic   string `json:"topic"`
-	Outcome string `json:"outcome"`
-	Reason  string `json:"reason,omitempty"`
-}
-
-// JSON gives the drivers with all their checks.
-func JSON(results []Result) ([]byte, error) {
-	drivers := []*Driver{}
-	index := map[string]int{}
-	for _, r := range runs(results) {
-		if n := len(drivers); n == 0 || drivers[n-1].Driver != r.driver {
-			drivers = append(drivers, &Driver{Driver: r.driver})
-			index = map[string]int{}
-		}
-		d := drivers[len(drivers)-1]
-		if r.broker != "" {
-			d.Brokers = append(d.Brokers, r.broker)
-		}
-		for _, result := range r.results {
-			c := Check{result.Check, result.Topic, result.Outcome, result.Reason}
-			i, known := index[c.Check]
-			if !known {
-				index[c.Check] = len(d.Checks)
-				d.Checks = append(d.Checks, c)
-			} else if outranks(d.Checks[i].Outcome, c.Outcome) {
-				d.Checks[i] = c
-			}
-		}
-	}
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "\t")
-	err := encoder.Encode(drivers)
-	return b.Bytes(), err
-}
-
-// outranks tells whether a further outcome replaces the one that is known.
-func outranks(known, further string) bool {
-	rank := map[string]int{"skip": 0, "pass": 1, "fail": 2}
-	return rank[further] > rank[known]
-}
-
 const begin, end = "<!-- conformance -->", "<!-- /conformance -->"
 
 // Splice puts the table between the marks of a document.

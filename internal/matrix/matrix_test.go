@@ -1,9 +1,9 @@
 package matrix
 
 import (
-	"bytes"
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -11,29 +11,42 @@ import (
 
 var update = flag.Bool("update", false, "write the expected files anew")
 
-func TestGenerate(t *testing.T) {
+func TestMarkdown(t *testing.T) {
 	results, err := Read(os.DirFS("testdata"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := JSON(results)
+	const name = "testdata/want.md"
+	got := Markdown(results)
+	if *update {
+		if err := os.WriteFile(name, []byte(got), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, got := range map[string][]byte{"testdata/want.md": []byte(Markdown(results)), "testdata/want.json": data} {
-		if *update {
-			if err := os.WriteFile(name, got, 0o666); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		want, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(got, want) {
-			t.Errorf("%s: expected\n%s\ngot\n%s", name, want, got)
-		}
+	if got != string(want) {
+		t.Errorf("%s: expected\n%s\ngot\n%s", name, want, got)
+	}
+}
+
+func TestText(t *testing.T) {
+	results, err := Read(os.DirFS("testdata"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"embedded: 1 of 3 checks pass",
+		"  left out, the broker cannot be killed: server-killed",
+		"  left out, the protocol has no replies: request-reply",
+		"real 4.1: 1 of 3 checks pass",
+		"  left out, the protocol has no replies: request-reply",
+	}
+	if got := Text(results, "kafka/one"); !slices.Equal(got, want) {
+		t.Errorf("expected\n%q\ngot\n%q", want, got)
 	}
 }
 
