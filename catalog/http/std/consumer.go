@@ -39,8 +39,9 @@ type Consumer struct {
 }
 
 // NewConsumer listens at the URL's host and port, with Options.HandlerOnly
-// nowhere; it answers from the first Subscriber on. Errors: that of the listener where the port is taken,
-// ErrUnsupported for a security scheme that a server can't check.
+// nowhere; it answers from the first Subscriber on. Errors: that of the
+// listener where the port is taken, ErrUnsupported for a security scheme that a
+// server can't check.
 func NewConsumer(serverURL string, bindings *ServerBindings, options *Options) (*Consumer, error) {
 	u, err := parseServer(serverURL)
 	if err != nil {
